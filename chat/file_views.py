@@ -129,13 +129,14 @@ def _gone() -> ClientError:
 
 
 def _open_source(file_id: UUID, is_thumbnail: bool) -> IO[bytes] | None:
-    """Open a part of a file that is copied; None for a thumbnail that is not in the storage. Raises StorageError."""
+    """Open a part of a file that is copied; None for a thumbnail that the storage never had. Raises StorageError."""
     path = file_storage.path_of(file_id, is_thumbnail=is_thumbnail)
     try:
         return file_storage.open_file(path)
     except StorageError:
-        # An archive without thumbnails may have been imported. The image itself is what has to be copied.
-        if is_thumbnail and not file_storage.exists(path):
+        # An archive without thumbnails may have been imported. The image itself is what has to be copied. It is looked
+        # up last, because it is removed first: where only the thumbnail is missing, nothing is being removed.
+        if is_thumbnail and not file_storage.exists(path) and file_storage.exists(file_storage.path_of(file_id)):
             return None
         raise
 

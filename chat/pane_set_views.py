@@ -13,6 +13,7 @@ from chat.exceptions import ClientError, ErrorCode
 from chat.live import positions
 from chat.models import PaneSet, Room
 from chat.protocol import Layout, RoomId, RoomIds, Seq, Shape
+from chat.room_views import is_users_page
 from chat.store import pane_sets
 from chat.store.layouts import Panes, shapes_of
 
@@ -60,7 +61,7 @@ _decoder: msgspec.json.Decoder[Save | Rename | Delete | Use | Arrange] = msgspec
 @never_cache
 def pane_sets_view(request: HttpRequest) -> HttpResponse:
     """Answer the user's sets, after the change that a POST asks for."""
-    if not request.user.is_authenticated:
+    if not request.user.is_authenticated or not is_users_page(request):
         return JsonResponse({"detail": _("You are signed out. Sign in again.")}, status=401)
     answer: dict[str, Any] = {}
     if request.method == "POST":

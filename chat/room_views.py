@@ -88,6 +88,12 @@ class Direct(msgspec.Struct, forbid_unknown_fields=True):
     people: Names
 
 
+def is_users_page(request: HttpRequest) -> bool:
+    """Tell whether the user of the page is signed in. Another one may have signed in since it was loaded."""
+    asked = request.headers.get("X-Multichat-User") or str(request.user.pk)
+    return request.user.is_authenticated and asked == str(request.user.pk)
+
+
 def answers_json(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponse]:
     """Answer with what a view returns, and a refusal as `{"error": CODE, "detail": sentence}`."""
 
@@ -95,7 +101,7 @@ def answers_json(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpRespo
     @wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            if not request.user.is_authenticated:
+            if not is_users_page(request):
                 raise ClientError(ErrorCode.USER_HAS_TO_LOGIN, detail=_("You are signed out. Sign in again."))
             if kwargs.get("room_id", 0) > MAX_ID:
                 # More than the database can compare with.

@@ -27,7 +27,18 @@ from chat.conf import conf
 from chat.live import positions
 from chat.models import Room, title_key
 from chat.room_views import as_json
-from chat.store import around, display_names, layouts, memberships, own_rooms, pane_sets, policies, room_actions, search
+from chat.store import (
+    around,
+    display_names,
+    layouts,
+    memberships,
+    own_rooms,
+    pane_sets,
+    policies,
+    room_actions,
+    search,
+    search_query,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -190,7 +201,7 @@ def find(request: HttpRequest) -> HttpResponse:
         if not is_free:
             return _refuse(429, gettext("Another search of yours is still running. Try again in a moment."))
         try:
-            query = search.parse(
+            query = search_query.parse(
                 request.GET.get("q", ""),
                 now=timezone.now(),
                 zone=_zone(request.GET.get("tz", "")),
@@ -200,7 +211,7 @@ def find(request: HttpRequest) -> HttpResponse:
                 found = search.find(request.user, query, before=cursor or None)
         except search.SearchTimeoutError as error:
             return _refuse(503, str(error))
-        except search.SearchError as error:
+        except search_query.SearchError as error:
             return _refuse(400, str(error))
         # The page does not know archived rooms, and rooms that the user was added to a moment ago.
         named = Room.objects.enterable_by(request.user).filter(pk__in={int(each.room) for each in found.messages})

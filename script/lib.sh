@@ -3,13 +3,13 @@
 
 # The unit tests that run a second time on PostgreSQL: what differs between the databases, in script/test, and what else
 # queries the database, in script/soak alone.
-POSTGRESQL_MODULES="access actions database deletion event_rows janitor jobs lease_keeper lock_waits log log_races
-  memberships migration_of_edits presence unread upgrade watchers writer"
+POSTGRESQL_MODULES="access actions database deletion event_rows files janitor jobs lease_keeper lock_waits log log_races
+  memberships migration_of_edits notifications presence push search unread upgrade watchers writer"
 POSTGRESQL_MORE_MODULES="access_table accounts admin admin_lists alerts appearance around attendance audit bots cleaning
-  commands confirmations consumers deactivation display_names file_archive files health held hidden_rooms hostile_frames
-  invitations languages layouts mentions models my_account names notifications original_client own_mentions own_password
-  pane_sets policies positions push quotes reactions records retention revocation room_actions room_views search sweep
-  threads user_pictures views web_sessions webhooks"
+  commands confirmations consumers deactivation display_names file_archive health held hidden_rooms hostile_frames
+  invitations languages layouts mentions models my_account names original_client own_mentions own_password pane_sets
+  policies positions quotes reactions records retention revocation room_actions room_views sweep threads user_pictures
+  views web_sessions webhooks"
 
 say() { printf '%s\n' "$*" >&2; }
 step() { say "==> $*"; }

@@ -20,7 +20,17 @@ from chat.backups.stored_files import FilesError
 from chat.exceptions import ClientError
 from chat.live import database, janitor
 from chat.models import Event, Mention, RemovedFile, Room, StoredFile
-from chat.store import actions, file_storage, file_types, files, retention, room_actions, search
+from chat.store import (
+    actions,
+    file_storage,
+    file_types,
+    files,
+    retention,
+    room_actions,
+    search,
+    search_plans,
+    search_query,
+)
 from chat.store.actions import Draft
 from chat.store.log import Kind
 from tests.hostile_files import FILES, MARKUP, picture, with_gps
@@ -141,6 +151,17 @@ def test_a_photo_loses_its_place_and_is_turned(bob, rooms, own_storage, kind):
     assert all(b"Secret" not in path.read_bytes() for path in own_storage.rglob("*") if path.is_file())
 
 
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_gif_loses_its_comments(bob, rooms, own_storage, frames):
+    pages = [Image.new("RGB", (8, 8), (80 * number, 0, 0)) for number in range(frames)]
+    content = io.BytesIO()
+    pages[0].save(content, "GIF", save_all=True, append_images=pages[1:], comment=b"Secret place")
+    assert b"Secret" in content.getvalue()
+    made = uploaded(bob, rooms.lobby, content.getvalue(), name="moving.gif")
+    assert getattr(Image.open(io.BytesIO(get(bob, made["id"]).body)), "n_frames", 1) == frames
+    assert all(b"Secret" not in path.read_bytes() for path in own_storage.rglob("*") if path.is_file())
+
+
 @pytest.mark.parametrize("hostile", FILES, ids=lambda hostile: hostile.name)
 def test_a_hostile_file_is_refused_or_harmless(bob, rooms, own_storage, hostile):
     answer = upload(bob, rooms.lobby, hostile.content(), name=hostile.name)
@@ -191,6 +212,20 @@ def test_a_form_of_another_site_uploads_nothing(bob, rooms):
     path = f"/rooms/{rooms.lobby.pk}/files/?name=x"
     assert client.post(path, b"x", content_type="text/plain").status_code == 403
     assert not StoredFile.objects.exists()
+
+
+def test_no_page_uploads_copies_or_removes_a_file_for_another_user_who_has_signed_in(bob, charlie, rooms, own_storage):
+    made = uploaded(bob, rooms.lobby, headers={"X-Multichat-User": str(bob.pk)})["id"]
+    theirs = {"X-Multichat-User": str(charlie.pk)}
+    page = page_of(bob)
+    for answer in (
+        upload(bob, rooms.lobby, headers=theirs),
+        page.post(f"/files/{made}/copy/?room={rooms.random.pk}", headers=theirs),
+        page.delete(f"/files/{made}/", headers=theirs),
+    ):
+        assert (answer.status_code, answer.json()["error"]) == (403, "USER_HAS_TO_LOGIN")
+    [stored] = StoredFile.objects.all()
+    assert str(stored.pk) == made and stored_paths(own_storage) == [stored.pk.hex]
 
 
 @pytest.fixture
@@ -488,6 +523,23 @@ def test_a_source_that_is_deleted_during_its_copy_is_answered_like_one_that_is_g
     assert not StoredFile.objects.exists()
 
 
+def test_an_image_that_is_deleted_before_its_thumbnail_is_copied_is_not_copied(bob, rooms, own_storage, monkeypatch):
+    made = uploaded(bob, rooms.lobby, picture())["id"]
+    seq = send(bob, rooms.lobby, made).seq
+    open_file = file_storage.open_file
+
+    def open_late(path):
+        if path.endswith(".thumbnail"):
+            send(bob, rooms.lobby, kind=Kind.DELETED, target_seq=seq)
+            file_storage.remove(uuid.UUID(made))
+        return open_file(path)
+
+    monkeypatch.setattr(file_storage, "open_file", open_late)
+    refused = copy(bob, made, rooms.random)
+    assert (refused.status_code, refused.json()["error"]) == (400, "FILE_INVALID")
+    assert not StoredFile.objects.exists()
+
+
 def test_a_copy_of_bytes_that_are_gone_leaves_nothing(bob, rooms, own_storage):
     made = uploaded(bob, rooms.lobby)["id"]
     file_storage.remove(uuid.UUID(made))
@@ -608,7 +660,7 @@ def test_messages_are_found_by_their_files(bob, rooms):
     actions.post_message(rooms.lobby, bob, "no report here")
 
     def found(query):
-        asked = search.parse(query, now=timezone.now(), zone=timezone.get_current_timezone())
+        asked = search_query.parse(query, now=timezone.now(), zone=timezone.get_current_timezone())
         return [message.seq for message in search.find(bob, asked).messages]
 
     assert found("has:file") == found("has:file report") == found("quarterly") == [1]
@@ -619,8 +671,12 @@ def test_messages_are_found_by_their_files(bob, rooms):
 
 
 def test_has_file_reads_the_index_of_messages_with_files(bob, rooms):
-    sql, params = search._statement(
-        Room.objects.enterable_by(bob), None, search.Query(terms=["report"], has_file=True), search.Ids(), limit=20
+    sql, params = search_plans.statement(
+        Room.objects.enterable_by(bob),
+        None,
+        search_query.Query(terms=["report"], has_file=True),
+        search_plans.Ids(),
+        limit=20,
     )
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":

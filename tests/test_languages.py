@@ -1,5 +1,6 @@
 """English and German: chosen by the browser and by the user, and complete."""
 
+import ast
 import gettext
 import re
 import shutil
@@ -21,6 +22,7 @@ from multichat import catalogues
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("chat", "multichat", "templates", "static")
 PLACEHOLDERS = re.compile(r"%\((\w+)\)[sd]|\{(\w+)\}")
+REFUSALS = {"ClientError", "SearchError", "ValidationError", "too_fast", "too_large", "unavailable"}
 GERMAN = {"HTTP_ACCEPT_LANGUAGE": "de-AT,de;q=0.9,en;q=0.5"}
 
 
@@ -85,6 +87,24 @@ def test_what_servers_and_pages_read_is_made_from_the_catalogues(language):
         assert {text for key, text in compiled.items() if key} == texts, "run script/languages"
     assert (catalogues.STATIC / f"{language}.js").read_text() == catalogues.make(language), "run script/languages"
     assert "fuzzy" not in (folder / "django.po").read_text() + (folder / "djangojs.po").read_text()
+
+
+def plain_sentences(source):
+    """Return the sentences with which refusals are made, and which are in English for all users."""
+    found = []
+    for call in ast.walk(ast.parse(source)):
+        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in REFUSALS:
+            given = [*call.args, *(keyword.value for keyword in call.keywords)]
+            found += [text for text in given if isinstance(text, ast.JoinedStr | ast.Constant)]
+    return [text for text in map(ast.unparse, found) if " " in text]
+
+
+def test_every_refusal_is_translated():
+    for file in sorted((ROOT / "chat").rglob("*.py")):
+        assert plain_sentences(file.read_text()) == [], file
+    assert plain_sentences('raise exceptions.unavailable("It is away.")') == ["'It is away.'"]
+    assert plain_sentences('ClientError(code, detail=f"Use {most} words.")') == ["f'Use {most} words.'"]
+    assert plain_sentences('ClientError(code, detail=_("It is away."), room=7)') == []
 
 
 @pytest.mark.django_db

@@ -178,6 +178,9 @@ def test_a_subscription_that_is_gone_is_removed_and_a_failure_is_tried_again(ser
         PushDelivery.objects.update(due_at=timezone.now())
         send_due()
         assert len(failing.messages) == tries
+        if tries < push.TRIES:
+            wait = (PushDelivery.objects.get().due_at - timezone.now()).total_seconds()
+            assert 0 <= 10 * 2 ** (tries - 1) - wait < 5
     assert PushDelivery.objects.get().due_at is None
 
 

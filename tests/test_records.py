@@ -15,7 +15,7 @@ from django.utils import timezone
 from chat.conf import conf
 from chat.models import Confirmation, Event, Membership, Mention, Reaction, Room, RoomMember, SearchText, UsernameKey
 from chat.records import RecordError, exporting, importing, slack, time_order
-from chat.store import actions, display_names, own_mentions, room_actions, search
+from chat.store import actions, display_names, own_mentions, room_actions, search, search_query
 from chat.store.actions import Draft
 from chat.store.log import Kind
 from tests.test_reactions import login_of
@@ -229,7 +229,7 @@ def test_an_export_from_slack_becomes_rooms_users_messages_and_replies(tmp_path,
 
 def found_texts(user, text, limit):
     """Return what a search finds, page by page."""
-    query = search.parse(text, now=timezone.now(), zone=UTC)
+    query = search_query.parse(text, now=timezone.now(), zone=UTC)
     page = search.find(user, query, limit=limit)
     pages = [page]
     while page.cursor is not None:

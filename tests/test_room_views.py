@@ -126,6 +126,19 @@ def test_nothing_is_answered_to_a_visitor_or_without_a_csrf_token(bob):
     assert Client().get("/people/").json()["error"] == "USER_HAS_TO_LOGIN"
 
 
+@pytest.mark.parametrize("path", ["/rooms/", "/direct/", "/push/", "/accounts/workspaces/", "/accounts/picture/"])
+def test_a_page_changes_nothing_for_another_user_who_has_signed_in(alice, bob, path):
+    def ask(user):
+        headers = {"X-Multichat-User": user and str(user.pk)}
+        return Page(bob).client.post(path, "{}", content_type="application/json", headers=headers)
+
+    refused = ask(alice)
+    assert (refused.status_code in (401, 403), refused.json()["detail"]) == (True, "You are signed out. Sign in again.")
+    # The page's own user, and a client that names none, learn that the request itself is invalid.
+    for user in (bob, ""):
+        assert ask(user).status_code == 400
+
+
 def test_requests_are_limited_like_messages(bob, settings):
     settings.LIMITS = settings.LIMITS | {"MESSAGES_AT_ONCE": 1, "MESSAGES_PER_SECOND": 0.01}
     page = Page(bob)

@@ -1,4 +1,4 @@
-"""Search: what is found in which spelling, in which order, and by whom (chat/store/search.py)."""
+"""Search: what is found in which spelling, in which order, and by whom (chat/store/search.py and search_*.py)."""
 
 import json
 import random
@@ -21,16 +21,17 @@ from django.utils import translation
 from chat import views
 from chat.models import IDS_PER_BLOCK, Event, Room, SearchText
 from chat.protocol import AttachedFile
-from chat.store import actions, files, id_blocks, log, room_actions, search
+from chat.store import actions, files, id_blocks, log, room_actions, search, search_plans, search_query, search_text
 from chat.store.actions import Draft
-from chat.store.search import Query, SearchError, SearchTimeoutError
+from chat.store.search import SearchTimeoutError
+from chat.store.search_query import Query, SearchError
 
 Kind = Event.Kind
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)  # a Wednesday
 
 
 def ask(user, text, **options):
-    query = search.parse(text, now=datetime.now(UTC), zone=UTC, is_best_first=options.pop("best", False))
+    query = search_query.parse(text, now=datetime.now(UTC), zone=UTC, is_best_first=options.pop("best", False))
     return search.find(user, query, **options)
 
 
@@ -40,9 +41,9 @@ def change(room, author, seq, kind, body=""):
 
 def statement(user, query):
     rooms = Room.objects.enterable_by(user)
-    few = search._few(rooms)
-    is_few = few is not None and few.events <= search.FEW_EVENTS
-    return search._statement(rooms, few if is_few else None, query, search.Ids(), limit=20)
+    few = search_plans.few_of(rooms)
+    is_few = few is not None and few.events <= search_plans.FEW_EVENTS
+    return search_plans.statement(rooms, few if is_few else None, query, search_plans.Ids(), limit=20)
 
 
 def texts(user, text, **options):
@@ -57,13 +58,13 @@ def lobby(db):
 @pytest.fixture(autouse=True)
 def many_events(monkeypatch):
     """The index of all rooms is searched, as if the user's rooms had many events."""
-    monkeypatch.setattr(search, "FEW_EVENTS", -1)
+    monkeypatch.setattr(search_plans, "FEW_EVENTS", -1)
 
 
 @pytest.fixture(params=["the index of all rooms", "the texts of few rooms"])
 def both_ways(request, monkeypatch, many_events):
     if request.param == "the texts of few rooms":
-        monkeypatch.setattr(search, "FEW_EVENTS", 1000)
+        monkeypatch.setattr(search_plans, "FEW_EVENTS", 1000)
 
 
 @pytest.mark.usefixtures("both_ways")
@@ -121,8 +122,8 @@ def test_a_message_is_found_by_a_part_of_its_text(lobby, bob, message, query):
 
 @pytest.mark.parametrize("text", ["Łódź ‘Déjà’ – ñ 東京 ガラス 서울 שָׁלוֹם أحمد İı ﬁne ½ Ǆ ΐ ς", "é" * 3, "\u00ad", "ı̇"])
 def test_the_stored_form_of_a_stored_form_is_the_same(text):
-    once = search.searchable(text)
-    assert search.searchable(once) == once
+    once = search_text.searchable(text)
+    assert search_text.searchable(once) == once
 
 
 FOLDED = json.loads((Path(__file__).parent / "folded.json").read_text())
@@ -131,8 +132,8 @@ FOLDED = json.loads((Path(__file__).parent / "folded.json").read_text())
 @pytest.mark.parametrize(("text", "folded"), FOLDED["letters"] + FOLDED["signs"])
 def test_letters_and_signs_are_folded_as_in_the_page(text, folded):
     # Spaces stand around each letter of a script without spaces. The page marks hits in the text as it is.
-    assert search.searchable(text).replace(" ", "") == folded.replace(" ", "")
-    assert search.searchable(folded) == search.searchable(text)
+    assert search_text.searchable(text).replace(" ", "") == folded.replace(" ", "")
+    assert search_text.searchable(folded) == search_text.searchable(text)
 
 
 MESSAGES = ("Łódź", "plain", "doesn’t", "東京", "Ærø", "Donau\u00addampf")
@@ -208,7 +209,7 @@ def test_an_interrupted_migration_of_the_texts_keeps_whole_pieces_and_is_run_aga
     migration, arguments = fold_migration
     if direction == "fold":
         store_earlier_forms()
-        module, name, before, after = search, "searchable", EARLIER_FORMS, stored
+        module, name, before, after = search_text, "searchable", EARLIER_FORMS, stored
     else:
         module, name, before, after = migration, "earlier_form", stored, EARLIER_FORMS
     form = getattr(module, name)
@@ -308,29 +309,29 @@ def test_filters_narrow_what_is_found(lobby, alice, bob):
 )
 def test_days_begin_at_midnight_of_the_reader(value, day):
     zone = ZoneInfo("Europe/Berlin")
-    found = search.parse(f"x1 after:{value}", now=NOW, zone=zone).after
+    found = search_query.parse(f"x1 after:{value}", now=NOW, zone=zone).after
     assert found == datetime.fromisoformat(day).replace(tzinfo=zone)
 
 
 @pytest.mark.parametrize(("german", "english"), [("Montag", "monday"), ("heute", "today"), ("GESTERN", "yesterday")])
 def test_days_have_their_names_in_the_language_of_the_page_too(german, english):
     with pytest.raises(SearchError, match="Write a day"):
-        search.parse(f"x1 after:{german}", now=NOW, zone=UTC)
+        search_query.parse(f"x1 after:{german}", now=NOW, zone=UTC)
     with translation.override("de"):
-        found = [search.parse(f"x1 after:{name}", now=NOW, zone=UTC).after for name in (german, english)]
-    assert found[0] == found[1] == search.parse(f"x1 after:{english}", now=NOW, zone=UTC).after
+        found = [search_query.parse(f"x1 after:{name}", now=NOW, zone=UTC).after for name in (german, english)]
+    assert found[0] == found[1] == search_query.parse(f"x1 after:{english}", now=NOW, zone=UTC).after
 
 
 @pytest.mark.parametrize("text", ["", "   ", "x", "a" * 201, "x after:someday", "x has:cheese", '""'])
 def test_a_query_that_cannot_be_run_is_refused_with_a_sentence(text):
     with pytest.raises(SearchError, match=r"\.$"):
-        search.parse(text, now=NOW, zone=UTC)
+        search_query.parse(text, now=NOW, zone=UTC)
 
 
 @pytest.mark.parametrize(("text", "zone"), [("after:0001-01-01", "Asia/Tokyo"), ("before:0001-01-01", "Europe/Berlin")])
 def test_a_day_that_the_database_cannot_hold_is_refused_with_a_sentence(lobby, bob, text, zone):
     with pytest.raises(SearchError, match=r"Write a day"):
-        search.find(bob, search.parse(text, now=NOW, zone=ZoneInfo(zone)))
+        search.find(bob, search_query.parse(text, now=NOW, zone=ZoneInfo(zone)))
 
 
 def import_messages(room, times):
@@ -377,21 +378,37 @@ def test_days_are_looked_up_in_an_index_and_bound_the_ids_that_are_read(lobby, b
     with CaptureQueriesContext(connection) as captured:
         found = search.find(bob, query, limit=5)
     assert [message.seq for message in found.messages] == [19, 18, 17, 16, 15]
-    assert search._ids(query, None) == (10 * step, 20 * step)
-    assert search._ids(query, 15 * step) == (10 * step, 15 * step)
+    assert search_plans.ids_of(query, None) == (10 * step, 20 * step)
+    assert search_plans.ids_of(query, 15 * step) == (10 * step, 15 * step)
     *_, walk = [query["sql"] for query in captured if "chat_searchtext" in query["sql"]]
     assert str(10 * step) in walk and str(20 * step) in walk
-    # An order of days that leaves nothing.
-    assert search._ids(Query(before=NOW), None) == (None, 0)
+    # An order of days that leaves nothing: no message has an id below the first block.
+    assert search_plans.ids_of(Query(before=NOW), None) == (None, step)
     with connection.cursor() as cursor:
-        for sql in (id_blocks.BEFORE, id_blocks.SINCE):
+        for walk in (id_blocks.BEFORE, id_blocks.SINCE):
             is_sqlite = connection.vendor == "sqlite"
             if not is_sqlite:
                 cursor.execute("SELECT set_config('enable_seqscan', 'off', true)")
-            cursor.execute(f"EXPLAIN {'QUERY PLAN' if is_sqlite else ''} {sql}", [str(NOW)])
+            # PostgreSQL shows the plans of what the walk looks up only after it has begun.
+            cursor.execute(f"EXPLAIN {'QUERY PLAN' if is_sqlite else 'ANALYZE'} {walk} SELECT 1 FROM block", [str(NOW)])
             plan = "\n".join(str(row[-1]) for row in cursor.fetchall())
             assert "event_time_of_ids" in plan, plan
-            assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan
+            assert "SCAN event" not in plan and "TEMP B-TREE" not in plan and "Sort" not in plan, plan
+
+
+def test_days_are_looked_up_without_a_look_at_blocks_that_have_no_messages(lobby, bob):
+    far = 10_000 * IDS_PER_BLOCK
+    import_messages(lobby, {1: NOW, far: NOW + timedelta(days=9)})
+    day = NOW + timedelta(days=1)
+    assert (id_blocks.end_of(day), id_blocks.start_of(day)) == (IDS_PER_BLOCK, far)
+    with connection.cursor() as cursor:
+        for walk in (id_blocks.BEFORE, id_blocks.SINCE):
+            cursor.execute(f"{walk} SELECT COUNT(*) FROM block", [connection.ops.adapt_datetimefield_value(day)])
+            assert cursor.fetchone()[0] < 10
+
+
+def test_without_messages_no_days_have_ids(db):
+    assert (id_blocks.end_of(NOW), id_blocks.start_of(NOW)) == (0, 0)
 
 
 @pytest.mark.usefixtures("both_ways")
@@ -452,7 +469,7 @@ def test_a_search_that_takes_too_long_is_given_up(lobby, bob, monkeypatch):
     monkeypatch.setattr(search, "STEPS_PER_LOOK", 1)
     if connection.vendor == "postgresql":
         sleep = "SELECT event.*, pg_sleep(1) AS search_text FROM chat_event event"
-        monkeypatch.setattr(search, "_statement", lambda *args, **options: (sleep, []))
+        monkeypatch.setattr(search_plans, "statement", lambda *args, **options: (sleep, []))
     with pytest.raises(SearchTimeoutError, match="too long"):
         search.find(bob, Query(terms=["needle"]))
     assert Event.objects.count() == 3  # the connection still works
@@ -467,7 +484,7 @@ def test_a_search_begins_no_transaction_on_sqlite_because_that_would_lock_writes
 
 
 def test_another_error_of_the_database_is_not_taken_for_a_search_that_is_too_long(lobby, bob, monkeypatch):
-    monkeypatch.setattr(search, "_statement", lambda *args, **options: ("SELECT * FROM chat_missing", []))
+    monkeypatch.setattr(search_plans, "statement", lambda *args, **options: ("SELECT * FROM chat_missing", []))
     with pytest.raises(DatabaseError) as caught:
         search.find(bob, Query(terms=["needle"]))
     assert "chat_missing" in str(caught.value)
@@ -500,7 +517,7 @@ def test_the_index_and_not_the_table_is_searched(lobby, bob):
         else:
             # Among so few rows PostgreSQL would choose another plan. The question is whether the index can be used.
             cursor.execute("SELECT set_config('enable_seqscan', 'off', true)")
-            cursor.execute(f"EXPLAIN SELECT event_id FROM chat_searchtext found WHERE {search.LIKE}", params[-1:])
+            cursor.execute(f"EXPLAIN SELECT event_id FROM chat_searchtext found WHERE {search_plans.LIKE}", params[-1:])
             plan = [row[0] for row in cursor.fetchall()]
             assert any("search_trigrams" in line for line in plan), plan
             # The rooms are checked where the texts are read, and not joined to what was found.
@@ -520,7 +537,7 @@ QUERIES = {
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 def test_few_rooms_with_few_events_are_searched_without_a_look_at_other_rooms(lobby, alice, bob, monkeypatch, query):
-    monkeypatch.setattr(search, "FEW_EVENTS", 3)
+    monkeypatch.setattr(search_plans, "FEW_EVENTS", 3)
     staff = Room.objects.create(title="Staff", staff_only=True)
     actions.commit([Draft(room=staff.pk, author=alice.pk, body=f"number {number}") for number in range(600)])
     for number in range(3):
@@ -543,8 +560,8 @@ def test_few_rooms_with_few_events_are_searched_without_a_look_at_other_rooms(lo
 @pytest.mark.parametrize("few_matches", [-1, 1_000_000])
 def test_pages_are_the_same_wherever_they_end(lobby, bob, monkeypatch, few_matches):
     # PostgreSQL first looks for a page among the newest ids.
-    monkeypatch.setattr(search, "NEWEST_IDS", 3)
-    monkeypatch.setattr(search, "FEW_MATCHES", few_matches)
+    monkeypatch.setattr(search_plans, "NEWEST_IDS", 3)
+    monkeypatch.setattr(search_plans, "FEW_MATCHES", few_matches)
     for number in range(9):
         actions.post_message(lobby, bob, f"needle {number}" if number % 4 else "something else")
     for limit in (1, 2, 3, 6, 7):
@@ -574,9 +591,9 @@ def test_a_cursor_names_a_message_that_the_user_has_seen_and_no_id(lobby, alice,
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite walks the matches, and never all texts")
 def test_a_frequent_word_is_looked_for_in_the_texts_of_the_rooms_when_they_are_fewer(lobby, alice, bob, monkeypatch):
-    monkeypatch.setattr(search, "FEW_EVENTS", 1)
-    monkeypatch.setattr(search, "NEWEST_IDS", 1)
-    monkeypatch.setattr(search, "FEW_MATCHES", 5)
+    monkeypatch.setattr(search_plans, "FEW_EVENTS", 1)
+    monkeypatch.setattr(search_plans, "NEWEST_IDS", 1)
+    monkeypatch.setattr(search_plans, "FEW_MATCHES", 5)
     for number in range(3):
         actions.post_message(lobby, bob, f"frequent {number}")
     staff = Room.objects.create(title="Staff", staff_only=True)
@@ -600,7 +617,7 @@ def test_a_word_that_is_frequent_in_hidden_rooms_alone_does_not_lead_through_all
         cursor.execute("SELECT set_config('enable_seqscan', 'off', true)")
     with CaptureQueriesContext(connection) as captured:
         assert texts(bob, "secretword") == []
-    assert search._estimated_matches(["secretword"]) > 100
+    assert search_plans.estimated_matches(["secretword"]) > 100
     last = [query["sql"] for query in captured if "search_text" in query["sql"]][-1]
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {last.replace('%', '%%')}")
@@ -620,14 +637,14 @@ def test_rooms_with_more_events_or_more_rooms_are_searched_by_the_index(lobby, b
         [*_, last] = [query["sql"] for query in captured if "search_text" in query["sql"]]
         return ("WHERE room_id IN" if connection.vendor == "postgresql" else "INDEXED BY search_room_event") in last
 
-    monkeypatch.setattr(search, "FEW_EVENTS", 3)
+    monkeypatch.setattr(search_plans, "FEW_EVENTS", 3)
     assert is_by_rooms()
     actions.post_message(other, bob, "needle")
     assert not is_by_rooms()
     # What has expired does not count.
     Room.objects.filter(pk=lobby.pk).update(floor_seq=2)
     assert is_by_rooms()
-    monkeypatch.setattr(search, "FEW_ROOMS", 1)
+    monkeypatch.setattr(search_plans, "FEW_ROOMS", 1)
     assert not is_by_rooms()
     # A search in one room is a search in few rooms.
     assert is_by_rooms("other")
@@ -650,7 +667,7 @@ def test_messages_of_an_author_are_read_from_their_index(lobby, alice, bob, term
 
 
 def test_a_long_word_of_an_author_of_many_messages_is_read_from_the_index_of_texts(lobby, bob, monkeypatch):
-    monkeypatch.setattr(search, "FEW_OF_AUTHOR", 5)
+    monkeypatch.setattr(search_plans, "FEW_OF_AUTHOR", 5)
     actions.commit([Draft(room=lobby.pk, author=bob.pk, body=f"message number {number}") for number in range(6)])
     query = Query(terms=["number 4"], author="bob")
     assert len(search.find(bob, query).messages) == 1

@@ -178,6 +178,18 @@ def test_a_receiver_that_fails_is_asked_again_later_with_the_same_id(made, recei
     assert (hook.tries, hook.failing_since, webhooks.state_of(hook)) == (0, None, "On")
 
 
+def test_the_wait_between_tries_doubles_up_to_a_limit(made, receiver, bob, rooms):
+    receiver.status = 500
+    rooms.lobby.send_message("one", bob)
+    tries_and_waits = [(0, 10), (1, 20), (2, 40), (50, webhooks.MAX_WAIT)]
+    for tries, wait in tries_and_waits:
+        Webhook.objects.update(due_at=timezone.now(), tries=tries)
+        send_due()
+        left = (Webhook.objects.get().due_at - timezone.now()).total_seconds()
+        assert wait - 5 < left <= wait
+    assert receiver.texts == ["one"] * len(tries_and_waits)
+
+
 def test_a_redirect_is_not_followed_and_nothing_goes_to_a_private_address(
     made, receiver, alice, bob, rooms, settings, monkeypatch
 ):

@@ -183,7 +183,7 @@ class Feed:
             await asyncio.wait([self._reading])
             if self._reading is None and self.head < head:
                 # The log could not be read; the next sweep tries again.
-                raise unavailable("The room's messages could not be read. Try again in a moment.")
+                raise unavailable(_("The room's messages could not be read. Try again in a moment."))
 
     async def reach_back(self, cursor: int) -> None:
         """Bring the events after `cursor` into the ring if they are few: one read serves all sessions that need it."""

@@ -25,7 +25,7 @@ SQLITE_BACK = [
 
 def fill(apps, schema_editor):
     """Store the texts of the messages that are there already, in pieces."""
-    from chat.store.search import searchable
+    from chat.store.search_text import searchable
 
     alias = schema_editor.connection.alias
     search_text = apps.get_model("chat", "SearchText")

@@ -23,7 +23,7 @@ def fold(apps, schema_editor):
     Each piece commits, so that no lock is held for the whole migration. It can be run again, because the new form does
     not change any more.
     """
-    from chat.store.search import searchable
+    from chat.store.search_text import searchable
 
     rows, pieces = _stored(apps, schema_editor)
     for piece in pieces:

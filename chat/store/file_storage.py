@@ -50,7 +50,10 @@ def exists(path: str) -> bool:
 
 
 def remove(file_id: UUID) -> None:
-    """Remove a file and its thumbnail, which may be gone already. Raises StorageError."""
+    """Remove a file and its thumbnail, which may be gone already. Raises StorageError.
+
+    The file goes first, by which a copy knows that a missing thumbnail was removed (`file_views._open_source`).
+    """
     with _errors("removed"):
         for is_thumbnail in (False, True):
             default_storage.delete(path_of(file_id, is_thumbnail=is_thumbnail))

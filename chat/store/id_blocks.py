@@ -11,40 +11,61 @@ from django.db import connection
 
 from chat.models import IDS_PER_BLOCK
 
-# COALESCE: a block without messages is passed over too. MIN() and MAX() in place of ORDER BY would let PostgreSQL join
-# all blocks with all messages.
-BEFORE = f"""
-    WITH RECURSIVE block(number) AS (
-        SELECT MAX(id) / {IDS_PER_BLOCK} FROM chat_event
+BLOCK = f"event.id / {IDS_PER_BLOCK}"
+POSTED = "chat_event event WHERE event.kind = 0"
+
+
+def _walk(start: str, *, step: str, back: str, next_one: str, time: str, is_unwanted: str, unwanted: str) -> str:
+    """Return the SQL of a walk over blocks, up to the first one that has a wanted message, or the end of all.
+
+    Behind an empty block, which has no time, it jumps to just before the next one that has messages, because a site
+    that was pruned may have any number of empty ones. MIN() and MAX() in place of ORDER BY would let PostgreSQL join
+    all blocks with all messages. No number is cast, because SQLite would not look up those of a type in the index.
+    """
+    jump = f"SELECT {BLOCK} {back} FROM {POSTED} AND {BLOCK} {next_one} LIMIT 1"
+    look = f"SELECT event.at FROM {POSTED} AND {BLOCK} = block.number {step} ORDER BY event.at {time} LIMIT 1"
+    return f"""
+    WITH RECURSIVE block(number, at) AS (
+        SELECT {start}, CAST(NULL AS timestamp with time zone)
         UNION ALL
-        SELECT number - 1 FROM block WHERE number >= 0 AND COALESCE((
-            SELECT event.at FROM chat_event event WHERE event.kind = 0 AND event.id / {IDS_PER_BLOCK} = block.number
-            ORDER BY event.at LIMIT 1
-        ) >= %s, TRUE)
-    ) SELECT MIN(number) FROM block
-"""
-SINCE = f"""
-    WITH RECURSIVE block(number) AS (
-        SELECT MIN(id) / {IDS_PER_BLOCK} FROM chat_event
-        UNION ALL
-        SELECT number + 1 FROM block
-        WHERE number <= (SELECT MAX(id) / {IDS_PER_BLOCK} FROM chat_event) AND COALESCE((
-            SELECT event.at FROM chat_event event WHERE event.kind = 0 AND event.id / {IDS_PER_BLOCK} = block.number
-            ORDER BY event.at DESC LIMIT 1
-        ) < %s, TRUE)
-    ) SELECT MAX(number) FROM block
-"""
+        SELECT
+            CASE WHEN block.at IS NULL THEN ({jump}) ELSE block.number {step} END,
+            CASE WHEN block.at IS NULL THEN '{unwanted}' ELSE ({look}) END
+        FROM block WHERE block.number IS NOT NULL AND (block.at IS NULL OR block.at {is_unwanted} %s)
+    )"""
+
+
+# Down from the empty block above all others.
+BEFORE = _walk(
+    f"(SELECT MAX(id) / {IDS_PER_BLOCK} + 1 FROM chat_event)",
+    step="- 1",
+    back="+ 1",
+    next_one=f"< block.number ORDER BY {BLOCK} DESC",
+    time="ASC",
+    is_unwanted=">=",
+    unwanted="infinity",
+)
+# Up from the empty block below all others.
+SINCE = _walk(
+    f"(SELECT MIN(id) / {IDS_PER_BLOCK} - 1 FROM chat_event)",
+    step="+ 1",
+    back="- 1",
+    next_one=f"> block.number ORDER BY {BLOCK} ASC",
+    time="DESC",
+    is_unwanted="<",
+    unwanted="-infinity",
+)
 
 
 def end_of(before: datetime) -> int:
     """Return an id that is above those of all messages before a time."""
-    number = _block(BEFORE, before)
+    number = _block(f"{BEFORE} SELECT MIN(number) FROM block", before)
     return 0 if number is None else (number + 1) * IDS_PER_BLOCK
 
 
 def start_of(since: datetime) -> int:
     """Return an id that is not above that of any message since a time."""
-    return (_block(SINCE, since) or 0) * IDS_PER_BLOCK
+    return (_block(f"{SINCE} SELECT MAX(number) FROM block", since) or 0) * IDS_PER_BLOCK
 
 
 def _block(sql: str, at: datetime) -> int | None:

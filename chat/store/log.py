@@ -19,7 +19,7 @@ from chat import doorbell, protocol
 from chat.conf import conf
 from chat.models import Event, Room
 from chat.protocol import HistoryPage, Posted, Resolution
-from chat.store import confirmations, faults, files, lock_waits, mentions, prepared, reactions, search, values
+from chat.store import confirmations, faults, files, lock_waits, mentions, prepared, reactions, search_text, values
 from chat.store.event_rows import EventRow, events_upwards, has_message, messages_downwards, messages_upwards
 from chat.store.events import LoggedEvent as LoggedEvent
 from chat.store.events import logged as logged
@@ -201,10 +201,10 @@ class Batch:
         found = mentions.find({id(event): event for event in with_texts + changed_texts}.values(), self.rooms)
         new = {(event.room_id, event.seq) for event in self.added}
         changed = [self._targets[key] for key in sorted(self._changed - new)]
-        search.forget(changed)
+        search_text.forget(changed)
         trip = RoundTrip()
         insert(trip, self.added)
-        search.store([*(event for event in self.added if event.kind == Kind.POSTED), *changed], trip)
+        search_text.store([*(event for event in self.added if event.kind == Kind.POSTED), *changed], trip)
         heads = {event.room_id: self.rooms[event.room_id].head_seq for event in self.added}
         values.add(trip, _MOVE_HEADS, heads.items())
         trip.run()
@@ -281,7 +281,7 @@ def import_events(events: Sequence[Event]) -> None:
     """Store the events of an imported room as they are, with the numbers that they have."""
     Event.objects.bulk_create(events)
     trip = RoundTrip()
-    search.store([event for event in events if event.kind == Kind.POSTED], trip)
+    search_text.store([event for event in events if event.kind == Kind.POSTED], trip)
     trip.run()
 
 

@@ -1,6 +1,6 @@
 /** On My account: a picture is uploaded when it is chosen, and shown. */
 
-import { csrfToken } from "./dom/ask.js";
+import { ownHeaders } from "./dom/ask.js";
 import { gettext } from "./model/language.js";
 
 const form = document.querySelector("form[data-upload]");
@@ -21,7 +21,7 @@ async function upload(form, input) {
   const remove = form.querySelector("button");
   if (!chosen || !status || !image || !remove) return;
   status.textContent = gettext("Uploading…");
-  const headers = { "X-CSRFToken": csrfToken(), "Content-Type": "application/octet-stream" };
+  const headers = { ...ownHeaders(), "Content-Type": "application/octet-stream" };
   try {
     const answer = await fetch(form.dataset.upload ?? "", {
       method: "POST",

@@ -5,7 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PASSWORD, Visitor, sign_in
+from tests.browser.conftest import PASSWORD, Visitor, sign_in, until
+from tests.browser.test_files import PASTE, TEXT, TRANSFER, TRAYS_LOADED
 
 
 @pytest.fixture
@@ -106,6 +107,73 @@ def test_a_tab_that_was_signed_out_stays_hidden_from_another_user(two_tabs):
     second.expect_state("Connected")
     expect(second.page.locator(".me")).to_have_text("alice")
     expect(second.pane("Lobby")).to_be_visible()
+
+
+def attach(visitor, *names):
+    """Paste files into the Lobby, and return their tray."""
+    until(visitor.page, TRAYS_LOADED)
+    pasted = visitor.page.evaluate_handle(TRANSFER, [[name, "text/plain", TEXT] for name in names])
+    visitor.box("Lobby").evaluate(PASTE, pasted)
+    items = visitor.page.locator(".tray li")
+    expect(items).to_have_count(len(names))
+    return items
+
+
+END_SESSIONS = "from django.contrib.sessions.models import Session; Session.objects.all().delete()"
+
+
+@pytest.mark.parametrize("name", ["bob", "alice"])
+def test_uploads_go_on_when_their_user_signs_in_again_and_never_under_another_user(two_tabs, site, name):
+    first, second = two_tabs
+    first.expect_state("Connected")
+    second.goto("/chat/Lobby/")
+    second.expect_state("Connected")
+    posted = []
+    second.page.on("request", lambda request: posted.append(request.url) if "/files/?" in request.url else None)
+    second.page.route(re.compile("name=failed"), lambda route: route.fulfill(status=500, body="{}"), times=1)
+    second.page.route(re.compile("name=slow"), lambda route: None)
+    items = attach(second, "failed.txt", "slow.txt", "done.txt")
+    expect(items.filter(has_text="The upload was interrupted.")).to_have_count(1)
+    done = second.page.locator(".tray li[data-state=done]")
+    expect(done).to_have_count(1)
+    site.shell(END_SESSIONS)
+    second.expect_state("Signed out")
+    # The network comes back while nobody is signed in.
+    second.page.evaluate("dispatchEvent(new Event('online'))")
+    first.goto("/chat/Lobby/")
+    log_in_again(first, name)
+    if name == "bob":
+        second.expect_state("Connected")
+        expect(done).to_have_count(2)
+        return
+    expect(second.page.locator(".notice")).to_contain_text("Another user is logged in now.")
+    second.page.evaluate("dispatchEvent(new Event('online'))")
+    expect(items).to_have_count(0)
+    # The browser does not ask the other user about files.
+    second.page.locator(".notice").get_by_role("link", name="Reload").click()
+    second.expect_state("Connected")
+    assert len(posted) == 3
+
+
+def test_signing_out_forgets_attached_files_in_all_tabs(two_tabs):
+    first, second = two_tabs
+    for tab in (first, second):
+        tab.goto("/chat/Lobby/")
+        tab.expect_state("Connected")
+        tab.page.route(re.compile("name=slow"), lambda route: None)
+        items = attach(tab, "slow.txt", "done.txt")
+        expect(tab.page.locator(".tray li[data-state=done]")).to_have_count(1)
+    # A message that waits for its file counts as unsent.
+    first.box("Lobby").press("Enter")
+    first.page.get_by_role("button", name="Log out", exact=True).click()
+    expect(first.page.locator(".notice")).to_contain_text("1 message")
+    # The browser asks nothing, because the user has decided.
+    first.page.get_by_role("button", name="Log out and discard").click()
+    expect(first.page.get_by_label("Username")).to_be_visible()
+    second.expect_state("Signed out")
+    expect(items).to_have_count(0)
+    for tab in (first, second):
+        assert tab.page.evaluate("sessionStorage.getItem('multichat.files')") is None
 
 
 def test_logging_out_works_with_an_old_token(two_tabs, site):

@@ -173,7 +173,7 @@ class Tab {
     const { text = "", extras = null } = tab.drafts.draftOf(room) ?? {};
     Object.assign(tab, { text, extras });
     const attached = new AttachedFiles({
-      ...{ room, token: () => "", request: () => new Request(tab), stopped: () => {} },
+      ...{ room, headers: () => ({}), request: () => new Request(tab), stopped: () => {} },
       discard: ({ id }) => world.discard(id),
       // The timers of a page that is gone run on only here.
       changed: () => world.alive.has(tab.id) && tab.kept.save(room, attached.kept),

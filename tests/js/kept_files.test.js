@@ -23,6 +23,16 @@ test("files survive a reload until they are sent, and names of lost files are sh
   assert.equal(store.getItem(KEPT_FILES), null, "nothing stays when nothing waits");
 });
 
+test("after signing out a tab keeps nothing, also of rooms that were not opened", async () => {
+  const store = new Store();
+  (await KeptFiles.open(7, tab("a"), store)).save("1", { files: [FACTS], lost: [] });
+  const kept = await KeptFiles.open(7, tab("b"), store);
+  kept.clear();
+  assert.equal(store.getItem(KEPT_FILES), null);
+  kept.save("2", { files: [FACTS], lost: [] });
+  assert.equal((await KeptFiles.open(7, tab("c"), store)).take("1"), undefined);
+});
+
 test("a duplicated tab has none of the files, also after the original was closed", async () => {
   const store = new Store();
   (await KeptFiles.open(7, tab("a"), store)).save("1", { files: [FACTS], lost: [] });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { pauses, tidy } from "../../static/chat/model/notifying.js";
+import { clockOf, pauses, tidy } from "../../static/chat/model/notifying.js";
 import { notifyWords } from "../../static/chat/model/strings.js";
 
 test("a text cannot change the direction of what stands around it", () => {
@@ -20,10 +20,22 @@ test("a notification names the room and the author, a direct room only its peopl
   assert.equal(notifyWords(room, { ...message, author: tidy("") }).body, hi);
 });
 
-test("notifications pause for half an hour, an hour, or until tomorrow morning", () => {
-  const now = new Date(2026, 10, 26, 13, 30);
-  const [half, hour, tomorrow] = pauses(now).map(({ until }) => new Date(until));
-  assert.equal(half.getTime(), new Date(2026, 10, 26, 14, 0).getTime());
-  assert.equal(hour.getTime(), new Date(2026, 10, 26, 14, 30).getTime());
-  assert.equal(tomorrow.getTime(), new Date(2026, 10, 27, 8, 0).getTime());
+test("notifications pause until a half hour of the clock in the next hours, or until tomorrow morning", () => {
+  const at = (...time) => new Date(2026, 10, 26, ...time).getTime();
+  const times = (now) => pauses(new Date(now)).map(({ until }) => until);
+  const tomorrow = at(32, 0);
+  assert.deepEqual(times(at(9, 41)), [at(10, 30), at(11), at(12), at(14), tomorrow]);
+  assert.deepEqual(times(at(13, 30)), [at(14), at(14, 30), at(15, 30), at(17, 30), tomorrow]);
+  assert.deepEqual(times(at(23, 45)), [at(24, 30), at(25), at(26), at(28), tomorrow]);
+});
+
+test("a pause is named by its time, on the clock that the user has chosen", () => {
+  const afternoon = new Date();
+  afternoon.setHours(afternoon.getHours() < 14 ? 14 : 38, 0, 0, 0);
+  assert.equal(clockOf(afternoon.getTime(), "24"), "14:00");
+  assert.match(clockOf(afternoon.getTime(), "12"), /^2:00\sPM$/);
+  const later = new Date(afternoon).setDate(afternoon.getDate() + 3);
+  assert.match(clockOf(later, "24"), /^\w{3} 14:00$/);
+  const [first] = pauses(new Date(2026, 10, 26, 13, 30), "24");
+  assert.match(first.label, /^Pause until .*14:00\W?$/);
 });

@@ -7,7 +7,7 @@ const listeners = new Map();
 const requests = [];
 let submit = () => {};
 const element = () => ({
-  ...{ hidden: false, showModal() {}, select() {}, close() {} },
+  ...{ hidden: false, dataset: {}, showModal() {}, select() {}, close() {} },
   addEventListener: (name, act) => {
     if (name === "submit") submit = act;
   },

@@ -45,7 +45,7 @@ function uploading(name = "a.txt", more = {}) {
     { name, size: 4 },
     {
       room: "3",
-      token: () => "t",
+      headers: () => ({ "X-CSRFToken": "t" }),
       changed: () => upload.canStart && upload.start(),
       ...more,
       request: () => {
@@ -194,6 +194,47 @@ test("uploads that are too many at once are sent one after the other, however lo
   mock.timers.reset();
 });
 
+test("nothing is uploaded while the user is signed out, and all of it when the user is back", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  let isSignedIn = true;
+  const names = ["busy.txt", "often.txt", "later.txt"];
+  const { files, page, running } = attaching(names, { isSignedIn: () => isSignedIn });
+  isSignedIn = false;
+  const [busy, often] = running();
+  busy.answer(503);
+  often.answer(429);
+  mock.timers.tick(60_000);
+  files.start();
+  assert.equal(page.requests.length, 2);
+  assert.deepEqual(new Set(files.all.map(({ own }) => own.state)), new Set(["waiting"]));
+  isSignedIn = true;
+  files.retry();
+  assert.equal(running().length, 2);
+  for (let left = 3; left > 0; left--) running()[0].answer(200, FACTS);
+  assert.deepEqual(files.kept.lost, []);
+  mock.timers.reset();
+});
+
+test("the files of a user who was replaced are neither uploaded, sent nor removed by the other one", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { files, page, running } = attaching(["done.txt", "slow.txt", "busy.txt", "next.txt"]);
+  running()[0].answer(200, FACTS);
+  assert.ok(files.holds());
+  const [slow, busy] = running();
+  busy.answer(503);
+  files.clear();
+  assert.ok(slow.isAborted);
+  const { length } = page.requests;
+  files.retry();
+  mock.timers.tick(60_000);
+  assert.deepEqual([files.all, files.isWaiting], [[], false]);
+  assert.deepEqual(
+    [page.requests.length, page.ready, page.stopped, page.discarded],
+    [length, 0, 0, []],
+  );
+  mock.timers.reset();
+});
+
 test("a refusal is final and gives the server's reason", () => {
   const { upload, requests } = uploading();
   requests[0].answer(413, { error: "FILE_TOO_LARGE", detail: "Too large." });
@@ -212,10 +253,10 @@ test("an upload that was refused because of the sign-in can be tried again", () 
 });
 
 /** The files of a message in room 3, and their requests. */
-function attaching(names) {
+function attaching(names, more = {}) {
   const page = { requests: [], ready: 0, stopped: 0, discarded: [] };
   const files = new AttachedFiles({
-    ...{ room: "3", token: () => "t", changed: () => {} },
+    ...{ room: "3", headers: () => ({ "X-CSRFToken": "t" }), changed: () => {} },
     request: () => {
       page.requests.push(new Request());
       return page.requests.at(-1);
@@ -223,6 +264,7 @@ function attaching(names) {
     discard: ({ id }) => page.discarded.push(id),
     ready: () => (page.ready += 1),
     stopped: () => (page.stopped += 1),
+    ...more,
   });
   for (const name of names) files.add({ name, size: 4 });
   files.start();

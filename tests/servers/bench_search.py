@@ -31,7 +31,7 @@ from django.utils import timezone  # noqa: E402
 
 from chat.models import Event, Room  # noqa: E402
 from chat.protocol import AttachedFile  # noqa: E402
-from chat.store import files, log, search  # noqa: E402
+from chat.store import files, log, search, search_query  # noqa: E402
 from tests.servers.figures import percentile  # noqa: E402
 
 PIECE = 2000
@@ -164,7 +164,7 @@ def measure(words: list[str]) -> list[Measured]:
         cpu: list[float] = []
         found: list[int | str] = []
         for text in queries:
-            query = search.parse(text, now=timezone.now(), zone=zone, is_best_first=kind == "best first")
+            query = search_query.parse(text, now=timezone.now(), zone=zone, is_best_first=kind == "best first")
             for _ in range(TIMES):
                 began, cpu_began = time.perf_counter(), time.thread_time()
                 try:

@@ -27,14 +27,22 @@ export async function ask(path, body, isLast = false) {
 
 /** @param {object} body @param {boolean} keepalive @returns {RequestInit} */
 function post(body, keepalive) {
-  const headers = { "Content-Type": "application/json", "X-CSRFToken": csrfToken() };
+  const headers = { "Content-Type": "application/json", ...ownHeaders() };
   return { method: "POST", headers, keepalive, body: JSON.stringify(body) };
 }
 
+/** What a change needs: the server refuses it if another user has signed in since in this browser. */
+export function ownHeaders() {
+  /** @type {HTMLElement | null} */
+  const page = document.querySelector("[data-signed-in]");
+  return { "X-CSRFToken": csrfToken(), "X-Multichat-User": page?.dataset.signedIn ?? "" };
+}
+
 /** What proves to the server that a request comes from this page. */
-export function csrfToken() {
+function csrfToken() {
   // The cookie is newer than the form in the page if the user has signed in again in another tab.
   const cookie = /(?:^|; )(?:__Host-)?csrftoken=(\w+)/.exec(document.cookie)?.[1];
+  /** @type {HTMLInputElement | null} */
   const field = document.querySelector("input[name=csrfmiddlewaretoken]");
-  return cookie ?? (field instanceof HTMLInputElement ? field.value : "");
+  return cookie ?? field?.value ?? "";
 }

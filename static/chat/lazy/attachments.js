@@ -1,6 +1,6 @@
 /** The files that wait in a composer to be sent with its text: one tray for each room, whatever pane shows it. */
 
-import { csrfToken } from "../dom/ask.js";
+import { ownHeaders } from "../dom/ask.js";
 import { copyElement, part, setText } from "../dom/templates.js";
 import { AttachedFiles, MOST_FILES } from "../model/attached_files.js";
 import { addressOf, fileNames, sizeWords } from "../model/files.js";
@@ -54,9 +54,7 @@ export class Trays {
       // What is on the server is still there after a reload.
       if ([...this.#trays.values()].some(({ isAtRisk }) => isAtRisk)) event.preventDefault();
     });
-    addEventListener("online", () => {
-      for (const tray of this.#trays.values()) tray.retryFailed();
-    });
+    addEventListener("online", () => this.connected());
   }
 
   /** A drag has moved: show in which pane its files would land. @param {DragEvent} event */
@@ -94,6 +92,27 @@ export class Trays {
   /** @param {Pane} pane @param {FileFacts[]} files */
   putBack(pane, files) {
     this.#trayOf(pane).putBack(files);
+  }
+
+  /** How many messages wait for their files. */
+  get waiting() {
+    return [...this.#trays.values()].filter(({ isWaiting }) => isWaiting).length;
+  }
+
+  /** The page is connected, perhaps because its user has signed in again. */
+  connected() {
+    for (const tray of this.#trays.values()) tray.retryFailed();
+  }
+
+  /** Another user is signed in, who must upload nothing that this one chose. What the tab keeps of it is for this one. */
+  stop() {
+    for (const tray of this.#trays.values()) tray.clear();
+  }
+
+  /** The user signed out. */
+  clear() {
+    this.stop();
+    this.#kept.clear();
   }
 
   /** Show a room's files in a pane that was opened. @param {Pane} pane */
@@ -136,9 +155,10 @@ class Tray {
   /** @param {string} room @param {(kept: Kept) => void} onchange what to keep over a reload has changed */
   constructor(room, onchange) {
     this.#files = new AttachedFiles({
-      ...{ room, token: csrfToken, discard: removeFromServer },
+      ...{ room, headers: ownHeaders, discard: removeFromServer },
       request: () => new XMLHttpRequest(),
-      isConnected: () => part(document, "state").dataset.state === "open",
+      isConnected: () => connectionState() === "open",
+      isSignedIn: () => connectionState() !== "signed out",
       changed: () => {
         onchange(this.#files.kept);
         this.#show();
@@ -146,6 +166,10 @@ class Tray {
       ready: () => this.#submit(),
       stopped: () => setText(this.#status, stoppedWords(this.#files.missing)),
     });
+  }
+
+  get isWaiting() {
+    return this.#files.isWaiting;
   }
 
   /** Whether closing the page would lose a file. */
@@ -219,6 +243,12 @@ class Tray {
     this.#files.retry();
   }
 
+  clear() {
+    this.#files.clear();
+    this.#removeItems();
+    this.#show();
+  }
+
   /** @param {Target[]} [others] */
   holds(others) {
     setText(this.#status, "");
@@ -232,10 +262,14 @@ class Tray {
 
   /** @param {Target[]} [others] */
   take(others) {
+    this.#removeItems();
+    this.#files.take(others);
+  }
+
+  #removeItems() {
     setText(this.#status, "");
     this.#items = [];
     this.#list.replaceChildren();
-    this.#files.take(others);
   }
 
   /** The message goes to other rooms now, so it waits for another Enter, and its files leave the rooms that were removed. */
@@ -312,6 +346,11 @@ class Tray {
   }
 }
 
+/** @returns {string | undefined} as page/connection_status.js shows it */
+function connectionState() {
+  return part(document, "state").dataset.state;
+}
+
 /** @param {string[]} rooms the titles of those for which a file is missing */
 function stoppedWords(rooms) {
   if (rooms.length === 0) return STOPPED;
@@ -354,8 +393,7 @@ function itemWords({ title, done, rooms }, reason, size) {
 
 /** @param {FileFacts} facts */
 function removeFromServer(facts) {
-  const headers = { "X-CSRFToken": csrfToken() };
-  fetch(addressOf(facts), { method: "DELETE", headers }).catch(
+  fetch(addressOf(facts), { method: "DELETE", headers: ownHeaders() }).catch(
     () => {}, // the server removes it later
   );
 }

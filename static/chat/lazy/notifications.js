@@ -71,7 +71,7 @@ export class Notifications {
     const words = {
       off: gettext("Off"),
       on: gettext("On"),
-      paused: gettext("Paused until {time}", { time: clockOf(until) }),
+      paused: gettext("Paused until {time}", { time: clockOf(until, chosenClock()) }),
     }[state];
     this.#button.ariaDescription = words;
     this.#button.title = gettext("Notifications: {state}", { state: words });
@@ -116,7 +116,10 @@ export class Notifications {
     const pause = (/** @type {number} */ until) => preferences.set("pausedUntil", until);
     return [
       ...(this.#pausedUntil ? [{ label: gettext("Resume"), act: () => pause(0) }] : []),
-      ...pauses(new Date()).map(({ label, until }) => ({ label, act: () => pause(until) })),
+      ...pauses(new Date(), chosenClock()).map(({ label, until }) => ({
+        label,
+        act: () => pause(until),
+      })),
       ...(canPush() ? this.#pushItems() : []),
       { label: gettext("Turn off"), act: () => preferences.set("notifies", false) },
     ];
@@ -259,6 +262,11 @@ export class Notifications {
 
 /** The settings that change what this browser shows. */
 const NAMES = /** @type {const} */ (["notifies", "pausedUntil", "pushes", "pushesText"]);
+
+/** The clock that the user has chosen. */
+function chosenClock() {
+  return document.documentElement.dataset.clock;
+}
 
 function canPush() {
   return "serviceWorker" in navigator && "PushManager" in globalThis;

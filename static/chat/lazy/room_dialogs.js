@@ -110,6 +110,11 @@ export class NewRoomDialog {
   }
 }
 
+/** The direct room with these people, or a sentence. @param {string[]} people @returns {Promise<Room | string>} */
+export function askForDirect(people) {
+  return ask("/direct/", { people });
+}
+
 /** Opens a direct room with a few people. */
 export class DirectDialog {
   #form;
@@ -118,11 +123,8 @@ export class DirectDialog {
   constructor(dialog, onopened) {
     const people = new PeopleField(part(dialog, "people"));
     part(dialog, "people").hidden = false;
-    /** @type {() => Promise<Room | string>} */
     const request = async () =>
-      people.names.length
-        ? ask("/direct/", { people: people.names })
-        : gettext("Choose at least one person.");
+      people.names.length ? askForDirect(people.names) : gettext("Choose at least one person.");
     this.#form = new RoomForm(dialog, request, () => people.clear(), onopened);
   }
 

@@ -7,7 +7,7 @@ import { Upload } from "./upload.js";
 
 /** A file on the server, and its copies in other rooms by their ids. @typedef {FileFacts & {copies?: Record<string, FileFacts>}} KeptFile */
 /** @typedef {{id: string, title: string}} Target */
-/** `discard`: removes such a file, because no message will have it. @typedef {{room: string, token: () => string, request: () => Request, isConnected?: () => boolean, changed: () => void, discard: (facts: FileFacts) => void}} FileOptions */
+/** `discard`: removes such a file, because no message will have it. @typedef {{room: string, headers: () => Record<string, string>, request: () => Request, isConnected?: () => boolean, isSignedIn?: () => boolean, changed: () => void, discard: (facts: FileFacts) => void}} FileOptions */
 
 /** What a user sees first of a file that is on its way to several rooms. @type {UploadState[]} */
 const WORST_FIRST = ["refused", "failed", "sending", "waiting", "done"];
@@ -101,6 +101,11 @@ export class AttachedFile {
   /** The user removed it from the message. */
   remove() {
     for (const upload of this.uploads) this.#end(upload);
+  }
+
+  /** Upload nothing more of it. What the server has of it, the server removes. */
+  cancel() {
+    for (const upload of this.uploads) upload.cancel();
   }
 
   /** @param {Target} room */

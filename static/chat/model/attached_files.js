@@ -73,8 +73,16 @@ export class AttachedFiles {
     this.#changed();
   }
 
+  /** Try again what failed, and go on with what waited for the user to sign in. */
   retry() {
     for (const file of this.#files) file.retry();
+    this.#changed();
+  }
+
+  /** Another user may be signed in now, so upload and send nothing more. */
+  clear() {
+    this.stopWaiting();
+    for (const file of this.#files.splice(0)) file.cancel();
   }
 
   /** @param {AttachedFile} file */

@@ -47,6 +47,12 @@ export class KeptFiles {
     return kept;
   }
 
+  /** The user signed out. */
+  clear() {
+    this.#rooms = {};
+    this.#store.removeItem(KEPT_FILES);
+  }
+
   /** @param {string} room @param {Kept} kept */
   save(room, kept) {
     const { [room]: _, ...others } = this.#rooms;

@@ -1,8 +1,11 @@
 /** What notifications say, and until when they can be paused. */
 
+import { Dates } from "./dates.js";
 import { gettext, LOCALE } from "./language.js";
 
 const MINUTE_MS = 60_000;
+/** For how long notifications can be paused, at least. */
+const PAUSES_MINUTES = [30, 60, 120, 240];
 /** Long enough for two lines of a notification. */
 const MOST = 200;
 /** Characters that turn the direction of the text around them. Others cannot leave their isolate. */
@@ -15,23 +18,29 @@ export function tidy(text) {
   return `\u2068${start}${start.length < line.length ? "…" : ""}\u2069`;
 }
 
-/** @param {number} at milliseconds */
-export function clockOf(at) {
+/** A time of the next day, or of a later one with its weekday. @param {number} at milliseconds @param {string} [clock] "12" or "24" hours; by default as usual in the language */
+export function clockOf(at, clock = "") {
   const date = new Date(at);
-  const isSoon = at - Date.now() < 24 * 60 * MINUTE_MS;
-  const options = /** @type {const} */ ({ hour: "numeric", minute: "2-digit" });
-  return date.toLocaleString(LOCALE, isSoon ? options : { weekday: "short", ...options });
+  const time = new Dates({ clock }).time(date.toISOString());
+  if (at - Date.now() < 24 * 60 * MINUTE_MS) return time;
+  return `${date.toLocaleDateString(LOCALE, { weekday: "short" })} ${time}`;
 }
 
-/** The times until when notifications can be paused: half an hour, an hour, and tomorrow morning. @param {Date} now */
-export function pauses(now) {
+/** The times until when notifications can be paused: some half hours of the clock, such as 14:00, and tomorrow morning. @param {Date} now @param {string} [clock] as for `clockOf` */
+export function pauses(now, clock) {
   const tomorrow = new Date(now.getFullYear(), now.getMonth(), now.getDate() + 1, 8);
-  const soon = [30, 60].map((minutes) => now.getTime() + minutes * MINUTE_MS);
+  const soon = PAUSES_MINUTES.map((minutes) => halfHourFrom(now.getTime() + minutes * MINUTE_MS));
   return [
     ...soon.map((until) => ({
-      label: gettext("Pause until {time}", { time: clockOf(until) }),
+      label: gettext("Pause until {time}", { time: clockOf(until, clock) }),
       until,
     })),
     { label: gettext("Pause until tomorrow"), until: tomorrow.getTime() },
   ];
+}
+
+/** The half hour of the clock at a time, or the next one. @param {number} at milliseconds */
+function halfHourFrom(at) {
+  const date = new Date(at);
+  return date.setMinutes(Math.ceil(date.getMinutes() / 30) * 30, 0, 0);
 }

@@ -12,7 +12,7 @@ const NO_ANSWER = gettext("The server isn't responding. Try again in a moment.")
 const FILTER = /^(from|in|after|before|has):/i;
 const TOKEN = /([a-z]+):"([^"]*)"|"([^"]*)"?|(\S+)/giu;
 const QUOTES = /[“”„‟]/g;
-/** What makes no difference, as in chat/store/search.py: accents, vowel points, and characters that cannot be seen. */
+/** What makes no difference, as in chat/store/search_text.py: accents, vowel points, and characters that cannot be seen. */
 const MARKS = new RegExp(
   "[\\u0300-\\u036f\\u0591-\\u05bd\\u05bf\\u05c1\\u05c2\\u05c4\\u05c5\\u05c7\\u0610-\\u061a\\u0640\\u064b-\\u065f\\u0670" +
     "\\u00ad\\u061c\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u2064\\u2066-\\u2069\\ufe00-\\ufe0f\\ufeff]",
@@ -92,7 +92,7 @@ export function markHits(text, terms) {
   return parts;
 }
 
-/** The form in which words are compared, as searchable() in chat/store/search.py. @param {string} text */
+/** The form in which words are compared, as searchable() in chat/store/search_text.py. @param {string} text */
 export function foldWords(text) {
   return text
     .normalize("NFKD")

@@ -45,15 +45,20 @@ export class Upload {
   /** The connection was lost, and since then nothing was sent. */
   isInterrupted = false;
 
-  /** @param {Blob & {name: string}} file @param {{room: string, token: () => string, request: () => Request, changed: () => void, isConnected?: () => boolean, source?: () => FileFacts | null}} options `isConnected`: whether the page is; `source`: the file on the server that is copied, if its bytes are not sent */
+  /** @param {Blob & {name: string}} file @param {{room: string, headers: () => Record<string, string>, request: () => Request, changed: () => void, isConnected?: () => boolean, isSignedIn?: () => boolean, source?: () => FileFacts | null}} options `isConnected`, `isSignedIn`: whether the page is; `source`: the file on the server that is copied, if its bytes are not sent */
   constructor(file, options) {
     this.file = file;
     this.#options = options;
   }
 
-  /** Whether it waits only for its turn. A copy also waits for the file on the server. */
+  /** Whether it waits only for its turn. A copy also waits for the file on the server, and all wait for a user who is signed out. */
   get canStart() {
-    return this.state === "waiting" && !this.isPaused && this.#options.source?.() !== null;
+    const isDue = this.state === "waiting" && !this.isPaused && this.#isSignedIn;
+    return isDue && this.#options.source?.() !== null;
+  }
+
+  get #isSignedIn() {
+    return this.#options.isSignedIn?.() ?? true;
   }
 
   /** Whether the user, or a connection that is back, may try it again now. */
@@ -63,7 +68,7 @@ export class Upload {
 
   start() {
     this.#endPause();
-    const { room, token, source, request: create } = this.#options;
+    const { room, headers, source, request: create } = this.#options;
     const copied = source?.();
     const name = encodeURIComponent(wellFormed(this.file.name));
     const request = create();
@@ -74,8 +79,8 @@ export class Upload {
         ? `${addressOf(copied)}copy/?client_id=${this.#id}&room=${room}`
         : `/rooms/${room}/files/?client_id=${this.#id}&name=${name}`,
     );
-    request.setRequestHeader("X-CSRFToken", token());
-    request.setRequestHeader("Content-Type", "application/octet-stream");
+    const sent = { ...headers(), "Content-Type": "application/octet-stream" };
+    for (const [header, value] of Object.entries(sent)) request.setRequestHeader(header, value);
     request.upload.onprogress = ({ loaded, total }) => {
       this.progress = total ? loaded / total : 0;
       this.isInterrupted = false;
@@ -118,7 +123,10 @@ export class Upload {
     this.progress = 0;
     if (status === TOO_FAST) {
       // It keeps its place, because another upload of the user would be refused too.
-      this.#timer = setTimeout(() => this.start(), delay);
+      this.#timer = setTimeout(
+        () => (this.#isSignedIn ? this.start() : this.#set("waiting")),
+        delay,
+      );
     } else {
       this.state = "waiting";
       this.isPaused = true;

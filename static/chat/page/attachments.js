@@ -13,7 +13,7 @@ import { openStore } from "../model/outbox_store.js";
 
 export class Attachments {
   /** @type {LazyPart<Trays>} */
-  #trays;
+  trays;
   /** @type {LazyPart<typeof import("../lazy/file_viewer.js")>} */
   #viewer;
   #notLoaded;
@@ -24,7 +24,7 @@ export class Attachments {
   /** @param {{limits: Limits, user: {id: number}}} config @param {Tabs} tabs @param {() => void} notLoaded says that a part of the page could not be loaded */
   constructor({ limits, user }, tabs, notLoaded) {
     this.#notLoaded = notLoaded;
-    this.#trays = new LazyPart(async () => {
+    this.trays = new LazyPart(async () => {
       const name = "lazy/attachments";
       // Chromium never fetches an address again that it could not load once.
       const again = () => import(`${import.meta.resolve(name)}?${Date.now()}`);
@@ -48,13 +48,14 @@ export class Attachments {
   paneOpened(pane) {
     for (const held of this.#held.filter(({ pane: { room } }) => room === pane.room))
       this.#hold(Object.assign(held, { pane }));
-    if (this.#trays.loaded || this.#store.getItem(KEPT_FILES) !== null)
+    if (this.trays.loaded || this.#store.getItem(KEPT_FILES) !== null)
       this.#use((trays) => trays.mount(pane));
   }
 
   /** After signing out, this tab keeps no list of files. The server removes those that were not sent. */
   clear() {
     this.#held = [];
+    this.trays.loaded?.clear();
     this.#store.removeItem(KEPT_FILES);
   }
 
@@ -87,7 +88,7 @@ export class Attachments {
 
   /** Load the trays, and give them the files that wait for them. Returns true. */
   load() {
-    this.#trays.load().then(
+    this.trays.load().then(
       (trays) => trays.take(this.#held.splice(0)),
       () => {
         for (const { pane } of this.#held) part(pane, "unattached").hidden = false;
@@ -116,7 +117,7 @@ export class Attachments {
 
   /** Files are taken whatever the user does while the tray is loaded, because they belong to their room. @param {(trays: Trays) => void} act */
   #use(act) {
-    this.#trays.load().then(act, this.#notLoaded);
+    this.trays.load().then(act, this.#notLoaded);
   }
 }
 

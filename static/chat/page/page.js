@@ -157,7 +157,7 @@ export class Page {
       show: (room, seq, found) => this.#userActions.showFound(room, seq, true, found),
     });
     guardSignOut(/** @type {HTMLFormElement} */ (part(document, "sign-out")), {
-      countUnsent: () => this.unsent.count,
+      countUnsent: () => this.unsent.count + (this.#attachments.trays.loaded?.waiting ?? 0),
       clearStorage: () => this.#clearStorage(),
       showNotices: () => list.collapse(),
       notices,
@@ -192,6 +192,10 @@ export class Page {
     });
     panes.onchange = () => this.#showOpenRoomsSoon(updateOverflow);
     panes.onfolded = (room) => this.unsent.showUnsent(room);
+    userData.drafts.onsignout = () => {
+      userData.outbox.close();
+      this.#attachments.clear();
+    };
   }
 
   /** After signing out, nothing that the user wrote stays in the browser. */
@@ -236,6 +240,7 @@ export class Page {
       this.#userActions.navigation.connected();
       this.#panes.loadArrangement();
       this.#userActions.answering.connected();
+      this.#attachments.trays.loaded?.connected();
       if (this.#config.workspaces.list[0] || this.#sets.loaded)
         this.#useSets((sets) => sets.connected());
     }
@@ -246,6 +251,7 @@ export class Page {
 
   /** Another user has signed in in this browser. */
   userReplaced() {
+    this.#attachments.trays.loaded?.stop();
     this.#connectionStatus.showUserReplaced();
   }
 

@@ -1,6 +1,5 @@
 /** Makes rooms, changes them, and opens direct rooms. The dialogs are loaded when they are first used. */
 
-import { ask } from "../dom/ask.js";
 import { LazyPart } from "../dom/lazy_part.js";
 import { part } from "../dom/templates.js";
 
@@ -24,8 +23,9 @@ export class Rooms {
   /** Open the direct room of the user and another person. @type {(name: string) => Promise<void>} */
   openDirect = async (name) => {
     const { activeElement, body } = document;
-    /** @type {Room | string} */
-    const room = await ask("/direct/", { people: [name] });
+    const dialogs = await this.#dialogs.load().catch(this.#page.notLoaded);
+    const room = await dialogs?.askForDirect([name]);
+    if (!room) return;
     // A user who moved the focus during the request keeps it. It is nowhere when its element was hidden.
     const isFocused = [activeElement, body].includes(document.activeElement);
     if (typeof room === "string") this.#page.notices.show(room);
@@ -38,10 +38,13 @@ export class Rooms {
   }
 
   async #load() {
-    const { DirectDialog, NewRoomDialog, RoomDialog } = await import("lazy/room_dialogs");
+    const { askForDirect, DirectDialog, NewRoomDialog, RoomDialog } = await import(
+      "lazy/room_dialogs"
+    );
     const dialog = (/** @type {string} */ name) =>
       /** @type {HTMLDialogElement} */ (part(document, name));
     return {
+      askForDirect,
       "new-room": new NewRoomDialog(dialog("new-room-dialog"), this.#page.openRoom),
       "new-direct": new DirectDialog(dialog("direct-dialog"), this.#page.openRoom),
       room: new RoomDialog(dialog("room-dialog"), this.#page.me, this.#page.notices),

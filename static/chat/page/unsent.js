@@ -42,7 +42,6 @@ export class Unsent {
     });
     outbox.onchange = (room) => this.showUnsent(room);
     drafts.onchange = (room) => this.#showDraft(room);
-    drafts.onsignout = () => outbox.close();
   }
 
   /** How many messages signing out would discard. */
