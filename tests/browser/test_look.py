@@ -69,6 +69,15 @@ def test_a_newcomer_finds_the_lobby_and_many_messages_in_view(visit, site):
     expect(place).to_have_count(0)
 
 
+def test_where_no_room_is_open_the_middle_one_of_three_places_says_what_to_do(visit):
+    bob = visit("bob", viewport={"width": 1440, "height": 860})
+    words, main = bob.page.get_by_text("Choose a room to open it here."), bob.page.get_by_role("main")
+    expect(words).to_be_visible()
+    box, around = words.bounding_box(), main.bounding_box()
+    assert abs(box["x"] + box["width"] / 2 - around["x"] - around["width"] / 2) < 2
+    assert box["width"] < around["width"] / 3
+
+
 # How long each part of the page moves, in milliseconds, when it appears or changes.
 MOTIONS = """() => {
   const longest = (times) => Math.max(...times.split(', ').map((time) => parseFloat(time) * 1000));
@@ -219,6 +228,8 @@ def test_an_alert_is_seen_whether_or_not_its_room_is_open_and_got_it_holds_on_al
         line = page.get_by_role("group", name="Alerts", exact=True)
         expect(line).to_contain_text("Alert in Here")
         expect(page).to_have_title("● Alert (1) Multichat")
+        # The icon has the sign of an alert, in place of a number.
+        expect(page.locator("link[rel=icon]")).to_have_attribute("href", re.compile("%3E!%3C"))
     row = bob.button("Here").locator("xpath=..")
     expect(row).to_contain_text("Alert")
     expect(bob.button("Lobby").locator("xpath=..")).not_to_contain_text("Alert")
