@@ -296,6 +296,7 @@ def take_workspaces(studio):
     alice.page.keyboard.press("Escape")
     studio.site.shell("from chat.models import PaneSet; PaneSet.objects.all().delete()")
     alice.page.emulate_media(color_scheme="dark")
+    studio.say(NEWS[:3])
     alice.page.get_by_role("button", name=re.compile("^Catch up")).click()
     alice.page.get_by_role("button", name="Mark all as read").click()
     expect(alice.page.get_by_text("All caught up")).to_be_visible()

@@ -173,6 +173,10 @@ def test_the_rail_has_the_buttons_of_its_rows_where_no_pointer_hovers_and_marks_
         assert violations(alice.page) == []
     closing.tap()
     expect(alice.pane("Lobby")).to_have_count(0)
+    # In a wide window, the button of a closed room is seen without a pointer, too.
+    alice.page.set_viewport_size({"width": 1320, "height": 800})
+    expect(opening).to_be_visible()
+    assert opening.evaluate("(button) => getComputedStyle(button).color") != "rgba(0, 0, 0, 0)"
 
 
 def test_all_who_have_confirmed_an_alert_are_listed_and_a_long_one_takes_two_lines(visit, site):
@@ -293,3 +297,25 @@ def test_without_a_server_the_page_says_so_and_an_unsent_text_stays_in_view(visi
     # The focus is where the next Enter does nothing.
     expect(alice.main).to_be_focused()
     expect(alice.texts("Lobby").last).to_have_text("this one waits")
+
+
+def test_a_refused_handshake_says_what_an_operator_has_to_change(visit):
+    bob = visit("bob", keep=False)
+    answers = {
+        "ALLOWED_HOSTS": {"json": {"refused": "name", "host": "x"}},
+        "CSRF_TRUSTED_ORIGINS": {"json": {"refused": "origin", "host": "x"}},
+        "cookies for this site are too large": {"status": 431},
+    }
+    bob.page.route_web_socket("**/chat/stream/**", lambda socket: socket.close())
+    bar = bob.page.get_by_role("group", name="Connection")
+    for words, answer in answers.items():
+        # Without cookies, the server answers.
+        bob.page.route(
+            "**/chat/stream/check**",
+            lambda route, request, answer=answer: route.fulfill(
+                **({"json": {}} if "status" in answer and "cookie" not in request.all_headers() else answer)
+            ),
+        )
+        bob.page.reload()
+        expect(bar).to_contain_text(words, timeout=15_000)
+        expect(bar.get_by_role("button", name="Try now")).to_be_visible()
