@@ -1,4 +1,4 @@
-"""Take the pictures of the documentation from the real page: python -m tests.browser.pictures [FOLDER]."""
+"""Take the pictures of the documentation from the real page: python -m tests.browser.pictures [FOLDER [TAKE …]]."""
 
 import contextlib
 import io
@@ -251,6 +251,74 @@ def take_several_rooms(studio):
     studio.keep("several-rooms", studio.shoot(alice))
 
 
+def take_closing(studio):
+    alice = studio.visit("alice", ["Incidents", "Deploys", "Lobby"], NARROW)
+    alice.pane("Deploys").get_by_role("button", name="Close").click()
+    offer = alice.page.get_by_role("button", name="Reopen")
+    expect(offer).to_be_visible()
+    offer.focus()  # or it would go meanwhile
+    closed = studio.shoot(alice)
+    alice.page.emulate_media(color_scheme="dark")
+    alice.say("Lobby", "Sent a moment ago")
+    expect(alice.pane("Lobby").get_by_role("button", name="Undo")).to_be_visible()
+    choose_at_message(alice, "Lobby", "Sent a moment ago", "Delete")
+    expect(alice.page.get_by_role("alertdialog")).to_be_visible()
+    studio.keep("closing", closed, studio.shoot(alice))
+
+
+def take_finding(studio):
+    alice = studio.visit("alice", ["Incidents", "Deploys"], NARROW)
+    alice.page.keyboard.press("Control+K")
+    alice.page.keyboard.type("in")
+    expect(alice.page.get_by_role("option", name="Incidents")).to_be_visible()
+    found = studio.shoot(alice)
+    alice.page.keyboard.press("Escape")
+    alice.page.emulate_media(color_scheme="dark")
+    alice.box("Deploys").fill("See #in")
+    alice.box("Deploys").press("End")
+    alice.page.keyboard.type("c")
+    expect(alice.pane("Deploys").get_by_role("option").first).to_be_visible()
+    studio.keep("finding", found, studio.shoot(alice))
+
+
+def take_workspaces(studio):
+    alice = studio.visit("alice", ["Incidents", "Deploys"], NARROW)
+    for name in ("On call", "Release night"):
+        alice.page.keyboard.press("Control+Shift+Quote")
+        alice.page.get_by_role("menuitem", name="Save as…").click()
+        dialog = alice.page.get_by_role("dialog", name="Save as workspace")
+        dialog.get_by_label("Name").fill(name)
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog).to_be_hidden()
+    alice.page.keyboard.press("Control+Shift+Quote")
+    expect(alice.page.get_by_role("menu")).to_contain_text("On call")
+    menu = studio.shoot(alice)
+    alice.page.keyboard.press("Escape")
+    studio.site.shell("from chat.models import PaneSet; PaneSet.objects.all().delete()")
+    alice.page.emulate_media(color_scheme="dark")
+    studio.say(NEWS[:3])
+    alice.page.get_by_role("button", name=re.compile("^Catch up")).click()
+    alice.page.get_by_role("button", name="Mark all as read").click()
+    expect(alice.page.get_by_text("All caught up")).to_be_visible()
+    studio.keep("workspaces", menu, studio.shoot(alice))
+
+
+def take_all_rooms(studio):
+    alice = studio.visit("alice", ["Incidents", "Deploys"], NARROW)
+    pane = alice.pane("Deploys")
+    pane.get_by_role("button", name="Also in other rooms").click()
+    pane.get_by_role("button", name="All rooms…").click()
+    expect(alice.page.get_by_role("alertdialog")).to_be_visible()
+    listed = studio.shoot(alice)
+    alice.page.keyboard.press("Escape")
+    alice.page.emulate_media(color_scheme="dark")
+    pane.get_by_role("combobox", name="Type of message").select_option("Alert")
+    alice.box("Deploys").fill("Nobody deploys now")
+    studio.keep("all-rooms", listed, studio.shoot(alice))
+    pane.get_by_role("combobox", name="Type of message").select_option("Message")
+    alice.box("Deploys").fill("")
+
+
 def take_search(studio):
     alice = studio.visit("alice", ["Incidents", "Deploys"])
     alice.page.keyboard.press("Control+K")
@@ -335,21 +403,28 @@ TAKES = [
     take_catching_up,
     take_alerts,
     take_several_rooms,
+    take_all_rooms,
+    take_closing,
+    take_finding,
     take_search,
     take_keys,
     take_german,
     take_zoomed,
     take_forced_colours,
     take_phones,
+    take_workspaces,
     take_offline,
 ]
 
 
 def main():
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
+    names = sys.argv[2:]
     with contextlib.ExitStack() as stack:
         studio = Studio(stack, folder)
         for take in TAKES:
+            if names and take.__name__ not in names:
+                continue
             take(studio)
             # A window that stays open would read what comes later.
             for context in studio.browser.contexts:

@@ -154,7 +154,7 @@ def test_a_pane_stands_in_the_lower_half_of_a_column_by_menu_and_by_drag(visit):
     assert box_of(bob, "Third")["x"] == box_of(bob, "Lobby")["x"]
     # By key it leaves the column.
     bob.box("Third").focus()
-    bob.page.keyboard.press("Control+Shift+Period")
+    bob.page.keyboard.press("Control+Shift+F9")
     assert titles(bob) == ["Lobby", "Third", "Random"]
     assert box_of(bob, "Third")["height"] == pytest.approx(third["height"], abs=1)
     # In a low window, all are columns.
@@ -206,7 +206,28 @@ def test_edges_drag_and_a_double_click_evens_out(visit):
     drag_edge(bob, "Lobby", "Random", 60)
     assert width_of(bob, "Lobby") == pytest.approx(340, abs=4)
     assert width_of(bob, "Random") == 280
+    expect(edge(bob, "Lobby", "Random")).to_have_attribute("aria-valuenow", share_of(width_of, bob, "Lobby", "Random"))
+    # In a window that has no space for the widths that were chosen, it says where it is, too.
+    bob.toggle("Third").click()
+    bob.toggle("Here").click()
+    bob.toggle("There").click()
+    drag_edge(bob, "Lobby", "Random", -900)
+    bob.page.set_viewport_size({"width": 901, "height": 780})
+    assert width_of(bob, "Lobby") == 280
+    share = share_of(width_of, bob, "Lobby", "Random")
+    assert int(share) > 35
+    expect(edge(bob, "Lobby", "Random")).to_have_attribute("aria-valuenow", share)
     assert not bob.problems
+
+
+def share_of(size_of, visitor, before, after):
+    """Return what the edge between two panes has to say: the share of the one before it."""
+    first, second = size_of(visitor, before), size_of(visitor, after)
+    return str(round(100 * first / (first + second)))
+
+
+def height_of(visitor, title):
+    return box_of(visitor, title)["height"]
 
 
 def heights(visitor):
@@ -224,7 +245,9 @@ def test_the_edge_between_the_halves_of_a_column_drags_and_its_place_comes_back(
     drag_edge(bob, "Lobby", "Random", down=80)
     assert heights(bob) == pytest.approx((even + 80, even - 80), abs=4)
     assert sum(heights(bob)) + 8 == pytest.approx(box_of(bob, "Third")["height"], abs=1)
-    expect(edge(bob, "Lobby", "Random")).to_have_attribute("aria-valuenow", str(round(50 * (even + 80) / even)))
+    share = share_of(height_of, bob, "Lobby", "Random")
+    assert int(share) == pytest.approx(50 * (even + 80) / even, abs=1)
+    expect(edge(bob, "Lobby", "Random")).to_have_attribute("aria-valuenow", share)
     assert violations(bob.page) == []
     # None gets too low, and the keys move it, too.
     drag_edge(bob, "Lobby", "Random", down=900)
@@ -270,6 +293,10 @@ def test_the_edge_between_the_halves_of_a_column_drags_and_its_place_comes_back(
     # In a lower window, none gets too low either. A composer that grows leaves its half a place for messages.
     bob.page.set_viewport_size({"width": 1320, "height": 600})
     assert heights(bob)[1] == pytest.approx(268, abs=2)
+    # The edge says where it is, and not the share that was chosen.
+    share = share_of(height_of, bob, "Lobby", "Random")
+    assert int(share) < 55
+    expect(edge(bob, "Lobby", "Random")).to_have_attribute("aria-valuenow", share)
     bob.box("Random").fill("\n".join("abcdefghijklmnop"))
     assert bob.log("Random").bounding_box()["height"] > 60
     send = bob.pane("Random").get_by_role("button", name="Send")
@@ -323,52 +350,136 @@ def test_the_neighbours_of_a_pane_that_is_closed_glide_to_their_places(visit, mo
     assert not bob.problems
 
 
-# Returns the controls that the offer to open a pane again covers, even in part.
+# Closes two panes, the second one in the middle of the motion. Returns where the others are seen before that, and in
+# the next frame.
+CLOSE_TWO = """async ([first, second]) => {
+  const close = (title) => document.querySelector(`room-pane[aria-label=${title}] [data-part=close]`).click();
+  const frame = () => new Promise(requestAnimationFrame);
+  const hold = (time) => {
+    for (const motion of document.getAnimations()) {
+      if (!motion.effect.target.matches('room-pane')) continue;
+      motion.pause();
+      motion.currentTime = time;
+    }
+  };
+  const seen = () => Object.fromEntries([...document.querySelectorAll('room-pane')].map((pane) => {
+    const { left, right } = pane.getBoundingClientRect();
+    const clip = getComputedStyle(pane).clipPath.match(/[-.\\d]+/g) ?? [0];
+    return [pane.ariaLabel, [left, right - Math.max(0, clip[1] ?? clip[0])]];
+  }));
+  close(first);
+  await frame();
+  hold(60);
+  const { [second]: closed, ...before } = seen();
+  close(second);
+  await frame();
+  hold(0);
+  const after = seen();
+  for (const motion of document.getAnimations()) motion.finish();
+  return [before, after];
+}"""
+
+
+def test_a_pane_that_is_closed_while_others_glide_lets_none_jump(visit):
+    bob = visit("bob", viewport=WIDE, reduced_motion="no-preference")
+    bob.open("Lobby", "Random", "Third", "Here")
+    arranged(bob)
+    bob.page.evaluate(MOTION_ENDS)
+    still = {title: box_of(bob, title)["x"] for title in ("Third", "Here")}
+    before, after = bob.page.evaluate(CLOSE_TWO, ["Lobby", "Random"])
+    assert set(before) == set(after) == {"Third", "Here"}
+    for title, edges in before.items():
+        assert edges[0] < still[title] - 20, "it glides"
+        assert after[title] == pytest.approx(edges, abs=2), title
+    assert box_of(bob, "Here")["x"] == box_of(bob, "Third")["x"] + box_of(bob, "Third")["width"] + 8
+    expect(bob.page.locator(".overflow:not([hidden])")).to_have_count(0)
+
+
+# Returns the texts and controls that the offer to open a pane again covers, even in part.
 COVERED = """() => {
   const offer = document.querySelector('.reopen p').getBoundingClientRect();
   const main = document.querySelector('main').getBoundingClientRect();
-  const controls = 'button, summary, a[href], input, select, textarea, [role=log] .message';
   const isOver = ({ left, right, top, bottom }) =>
-    left < offer.right && right > offer.left && top < offer.bottom && bottom > offer.top;
-  const covered = [...document.querySelectorAll(`main :is(${controls})`)]
-    .filter((control) => control.checkVisibility() && !control.closest('.reopen, message-list'))
-    .filter((control) => isOver(control.getBoundingClientRect()))
-    .map((control) => control.ariaLabel ?? control.textContent);
+    left < offer.right - 0.5 && right > offer.left + 0.5 && top < offer.bottom - 0.5 && bottom > offer.top + 0.5;
+  // What is seen of a box: those around it that hide what is beyond them cut it.
+  const seenOf = ({ left, right, top, bottom }, element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const { overflowX, clipPath, position } = getComputedStyle(e);
+      if (clipPath !== 'none' && position === 'absolute') return null; // only for screen readers
+      if (overflowX === 'visible') continue;
+      const box = e.getBoundingClientRect();
+      [left, right] = [Math.max(left, box.left), Math.min(right, box.right)];
+      [top, bottom] = [Math.max(top, box.top), Math.min(bottom, box.bottom)];
+    }
+    return left < right && top < bottom ? { left, right, top, bottom } : null;
+  };
+  const covered = [];
+  const check = (box, element, name) => {
+    const seen = !element.closest('.reopen') && element.checkVisibility() && seenOf(box, element);
+    if (seen && isOver(seen)) covered.push(name);
+  };
+  const controls = 'main :is(button, summary, a[href], input, select, textarea, .hue, .avatar)';
+  for (const control of document.querySelectorAll(controls))
+    check(control.getBoundingClientRect(), control, control.ariaLabel ?? control.className);
+  const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+  const range = document.createRange();
+  while (walker.nextNode()) {
+    range.selectNodeContents(walker.currentNode);
+    for (const box of range.getClientRects()) check(box, walker.currentNode.parentElement, walker.currentNode.data);
+  }
   const isIn = offer.left >= main.left && offer.right <= main.right && offer.top >= main.top;
   return isIn ? covered : [...covered, 'it is out of view'];
 }"""
-SIZES = [(720, 430), (1440, 860), (901, 700), (1920, 1080), (360, 740), (640, 256)]
+SIZES = [(720, 430), (720, 860), (1440, 860), (901, 700), (1920, 1080), (360, 740), (640, 256)]
+TOPICS = """
+from chat.models import Room
+Room.objects.filter(title__in=["Lobby", "Third"]).update(topic="What all of us should know, and who says so")
+Room.objects.filter(title="Staff").update(topic="Short")
+Room.objects.filter(title="Random").update(title="Release night with a rather long name")
+"""
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_the_offer_to_reopen_a_pane_covers_nothing_that_can_be_used(visit, site, width, height):
+@pytest.mark.parametrize("has_topics", [False, True], ids=["plain", "topics"])
+def test_the_offer_to_reopen_a_pane_covers_nothing_that_is_read_or_used(visit, site, width, height, has_topics):
     site.manage("say", "There", "disk full", "--type", "alert")
-    alice = visit("alice", viewport={"width": width, "height": height})
     rooms = ["Lobby", "Random", "Staff", "Third"]
     ids = {title: pk for pk, title, *_ in site.rooms}
+    if has_topics:
+        site.shell(TOPICS)
+        rooms[1] = "Release night with a rather long name"
+        ids[rooms[1]] = ids["Random"]
+    alice = visit("alice", viewport={"width": width, "height": height})
     alice.goto("/?rooms=" + ",".join(str(ids[title]) for title in rooms))
     expect(alice.page.locator("room-pane")).to_have_count(4)
     arranged(alice)
     alice.page.get_by_role("button", name="Show the alert in There").wait_for()
+    reopen = alice.page.get_by_role("button", name="Reopen")
+    close = "(title) => document.querySelector(`room-pane[aria-label='${title}'] [data-part=close]`).click()"
     for title in rooms:
-        close = "(title) => document.querySelector(`room-pane[aria-label=${title}] [data-part=close]`).click()"
         alice.page.evaluate(close, title)
         offer = alice.page.get_by_role("status").filter(has_text=f"{title} is closed.")
-        expect(offer).to_be_visible()
+        expect(offer).to_have_count(1)
+        expect(reopen).to_be_in_viewport(ratio=1)
         assert (title, alice.page.evaluate(COVERED)) == (title, [])
         # A window that changes moves it.
         alice.page.set_viewport_size({"width": width - 20, "height": height})
         wait_until(lambda: alice.page.evaluate(COVERED) == [], alice)
         alice.page.set_viewport_size({"width": width, "height": height})
-        alice.page.get_by_role("button", name="Reopen").click()
+        wait_until(lambda: alice.page.evaluate(COVERED) == [], alice)
+        reopen.click()
         expect(offer).to_have_count(0)
         expect(alice.pane(title)).to_have_count(1)
-    # The last one, and a strip.
-    for title in rooms[1:]:
+    # One after the other, down to the last one.
+    for title in rooms:
         alice.page.evaluate(close, title)
-    alice.page.evaluate(close, "Lobby")
-    expect(alice.page.get_by_role("status").filter(has_text="Lobby is closed.")).to_be_visible()
-    assert alice.page.evaluate(COVERED) == []
+        expect(alice.page.get_by_role("status").filter(has_text=f"{title} is closed.")).to_have_count(1)
+        assert (title, alice.page.evaluate(COVERED)) == (title, [])
+    # Nothing of its line stays.
+    reopen.click()
+    expect(reopen).to_have_count(0)
+    top = alice.page.locator("[data-part=alert-line]").bounding_box()["y"]
+    assert top - alice.page.get_by_role("main").bounding_box()["y"] <= 8
     assert not alice.problems
 
 

@@ -70,7 +70,7 @@ FAULTS = """() => {
     const at = document.elementFromPoint(x, y);
     if (!isIn || !at || control.contains(at) || at.contains(control)) continue;
     // What floats over a log may cover a link in it: the log scrolls.
-    if (at.closest('.above, .below, .day')) continue;
+    if (at.closest('.above, .below, .day, .moment')) continue;
     const name = control.ariaLabel ?? control.textContent.trim();
     found.push(`${control.tagName}.${control.className} ${name} is below ${at.tagName}.${at.className}`);
   }

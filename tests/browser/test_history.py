@@ -634,6 +634,66 @@ def stands_at_line(visitor, room, *, edge="top", text=None):
     wait_until(lambda: abs(visitor.page.evaluate(FROM_LINE, [room, edge, text])) <= 2, visitor)
 
 
+# Returns the texts and controls of the logs that are covered by the words at the line of the same moment.
+COVERED = """() => {
+  const words = document.querySelector('.moment [data-part=handle]').getBoundingClientRect();
+  const isOver = ({ left, right, top, bottom, width }) => width > 1 &&
+    left < words.right && right > words.left && top < words.bottom && bottom > words.top;
+  const covered = [];
+  const range = document.createRange();
+  for (const log of document.querySelectorAll('message-list')) {
+    const walker = document.createTreeWalker(log, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const { data, parentElement } = walker.currentNode;
+      if (!parentElement.checkVisibility() || parentElement.closest('.visually-hidden')) continue;
+      range.selectNodeContents(walker.currentNode);
+      if ([...range.getClientRects()].some(isOver)) covered.push(data);
+    }
+    for (const control of log.querySelectorAll('a, .message:is(:hover, :focus-within) button'))
+      if (isOver(control.getBoundingClientRect())) covered.push(control.ariaLabel);
+  }
+  return covered;
+}"""
+
+
+def test_the_same_moment_is_left_and_stepped_by_pointer_and_its_words_cover_nothing(visit, site):
+    long = "and so on, until the end of the line is reached and the next one begins"
+    site.shell(
+        "import datetime\n"
+        "from django.contrib.auth.models import User\n"
+        "from chat.models import Event, Room\n"
+        "bob = User.objects.get(username='bob')\n"
+        "for title in ('Lobby', 'Random'):\n"
+        "    for number in range(60):\n"
+        f"        Room.objects.get(title=title).send_message(f'{{number}} ' + ('ok', '{long}')[number % 2], bob)\n"
+        "Event.objects.filter(seq__lte=30).update(at=datetime.datetime(2026, 1, 5, 9, 0, tzinfo=datetime.UTC))\n"
+        "Event.objects.filter(seq__gt=30).update(at=datetime.datetime(2026, 1, 5, 9, 1, tzinfo=datetime.UTC))"
+    )
+    bob = visit("bob", viewport={"width": 800, "height": 700}, has_touch=True, is_mobile=True)
+    bob.open("Lobby", "Random")
+    expect(bob.texts("Random").last).to_be_in_viewport()
+    before = bob.log("Random").evaluate(FIRST_IN_VIEW)
+    choose_at_message(bob, "Lobby", "58 ok", "Same moment")
+    page = bob.page
+    line = page.get_by_role("status").filter(has_text=re.compile(r"^\d\d:\d\d in all panes$"))
+    expect(line).to_be_visible()
+    assert page.evaluate(COVERED) == []
+    words = line.text_content()
+    page.get_by_role("button", name="A minute earlier").tap()
+    expect(line).not_to_have_text(words)
+    expect(bob.log("Random").get_by_text("0 ok", exact=True)).to_be_in_viewport()
+    page.get_by_role("button", name="A minute later").tap()
+    expect(line).to_have_text(words)
+    assert page.evaluate(COVERED) == []
+    # By key, the focus goes where it can go on.
+    back = page.locator(".moment").get_by_role("button", name="Back")
+    back.focus()
+    page.keyboard.press("Enter")
+    expect(line).to_be_hidden()
+    expect(bob.log("Lobby")).to_be_focused()
+    wait_until(lambda: bob.log("Random").evaluate(FIRST_IN_VIEW) == before, bob)
+
+
 def test_all_panes_show_the_same_moment_and_come_back_without_anything_being_read(visit, site):
     room = fill(site, "Deploys", 120, ages=[(100, 40)])
     other = fill(site, "Errors", 200, ages=[(60, 41)])

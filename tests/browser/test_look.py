@@ -69,6 +69,15 @@ def test_a_newcomer_finds_the_lobby_and_many_messages_in_view(visit, site):
     expect(place).to_have_count(0)
 
 
+def test_where_no_room_is_open_the_middle_one_of_three_places_says_what_to_do(visit):
+    bob = visit("bob", viewport={"width": 1440, "height": 860})
+    words, main = bob.page.get_by_text("Choose a room to open it here."), bob.page.get_by_role("main")
+    expect(words).to_be_visible()
+    box, around = words.bounding_box(), main.bounding_box()
+    assert abs(box["x"] + box["width"] / 2 - around["x"] - around["width"] / 2) < 2
+    assert box["width"] < around["width"] / 3
+
+
 # How long each part of the page moves, in milliseconds, when it appears or changes.
 MOTIONS = """() => {
   const longest = (times) => Math.max(...times.split(', ').map((time) => parseFloat(time) * 1000));
@@ -164,6 +173,10 @@ def test_the_rail_has_the_buttons_of_its_rows_where_no_pointer_hovers_and_marks_
         assert violations(alice.page) == []
     closing.tap()
     expect(alice.pane("Lobby")).to_have_count(0)
+    # In a wide window, the button of a closed room is seen without a pointer, too.
+    alice.page.set_viewport_size({"width": 1320, "height": 800})
+    expect(opening).to_be_visible()
+    assert opening.evaluate("(button) => getComputedStyle(button).color") != "rgba(0, 0, 0, 0)"
 
 
 def test_all_who_have_confirmed_an_alert_are_listed_and_a_long_one_takes_two_lines(visit, site):
@@ -219,6 +232,8 @@ def test_an_alert_is_seen_whether_or_not_its_room_is_open_and_got_it_holds_on_al
         line = page.get_by_role("group", name="Alerts", exact=True)
         expect(line).to_contain_text("Alert in Here")
         expect(page).to_have_title("● Alert (1) Multichat")
+        # The icon has the sign of an alert, in place of a number.
+        expect(page.locator("link[rel=icon]")).to_have_attribute("href", re.compile("%3E!%3C"))
     row = bob.button("Here").locator("xpath=..")
     expect(row).to_contain_text("Alert")
     expect(bob.button("Lobby").locator("xpath=..")).not_to_contain_text("Alert")
@@ -282,3 +297,25 @@ def test_without_a_server_the_page_says_so_and_an_unsent_text_stays_in_view(visi
     # The focus is where the next Enter does nothing.
     expect(alice.main).to_be_focused()
     expect(alice.texts("Lobby").last).to_have_text("this one waits")
+
+
+def test_a_refused_handshake_says_what_an_operator_has_to_change(visit):
+    bob = visit("bob", keep=False)
+    answers = {
+        "ALLOWED_HOSTS": {"json": {"refused": "name", "host": "x"}},
+        "CSRF_TRUSTED_ORIGINS": {"json": {"refused": "origin", "host": "x"}},
+        "cookies for this site are too large": {"status": 431},
+    }
+    bob.page.route_web_socket("**/chat/stream/**", lambda socket: socket.close())
+    bar = bob.page.get_by_role("group", name="Connection")
+    for words, answer in answers.items():
+        # Without cookies, the server answers.
+        bob.page.route(
+            "**/chat/stream/check**",
+            lambda route, request, answer=answer: route.fulfill(
+                **({"json": {}} if "status" in answer and "cookie" not in request.all_headers() else answer)
+            ),
+        )
+        bob.page.reload()
+        expect(bar).to_contain_text(words, timeout=15_000)
+        expect(bar.get_by_role("button", name="Try now")).to_be_visible()

@@ -224,7 +224,7 @@ def test_rooms_are_found_and_panes_reached_by_keys_inside_a_composer(visit, site
     ):
         press(key)
         expect(bob.box(title)).to_be_focused()
-    press("Control+Shift+Comma")
+    press("Control+Shift+F7")
     assert bob.page.evaluate("document.querySelector('room-pane').ariaLabel") == "Random"
     expect(bob.box("Random")).to_be_focused()
     bob.say("Random", "frist")

@@ -1,6 +1,18 @@
 """Finding a message in Chromium: from the box to the results, and from hit to hit, by keyboard."""
 
+import pytest
 from playwright.sync_api import expect
+
+from tests.browser.test_panes import MOTION_ENDS
+
+# Closes the results, and returns what moves in the next frame: each pane's way to the left and how long it takes.
+CLOSE = """() => {
+  document.querySelector('.search [data-part=close]').click();
+  return new Promise((done) => requestAnimationFrame(() => done(Object.fromEntries(document.getAnimations()
+    .filter(({ effect }) => effect.target.matches('room-pane'))
+    .map(({ effect }) => [effect.target.ariaLabel,
+      [parseFloat(effect.getKeyframes()[0].translate), effect.getTiming().duration]])))));
+}"""
 
 
 def test_search_leads_by_keyboard_from_the_box_to_each_message(visit, site):
@@ -121,3 +133,37 @@ def test_on_a_phone_the_first_search_shows_its_results_and_a_hit_its_message(vis
     results.get_by_role("button", name="the needle is here").click()
     expect(results).to_have_count(0)
     expect(alice.texts("Lobby").last).to_be_visible()
+
+
+@pytest.mark.parametrize("rooms", [("Lobby",), ("Lobby", "Random", "Third")], ids=["one", "three"])
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_results_come_and_go_with_the_motion_of_panes(visit, motion, rooms):
+    bob = visit("bob", viewport={"width": 1320, "height": 780}, reduced_motion=motion)
+    bob.open(*rooms)
+    page = bob.page
+    page.keyboard.press("Control+k")
+    page.keyboard.type("absentword")
+    page.get_by_role("option", name="Search messages for").click()
+    results = page.get_by_role("region", name="Search results")
+    expect(results.get_by_role("status")).to_have_text("No messages found.")
+    # They come as a pane does.
+    motions = [
+        element.evaluate("(e) => [getComputedStyle(e).animationName, getComputedStyle(e).animationDuration]")
+        for element in (results, bob.pane("Lobby"))
+    ]
+    assert motions == [["open", "0s" if motion == "reduce" else "0.15s"]] * 2
+    page.evaluate(MOTION_ENDS)
+    before = [bob.pane(title).bounding_box()["x"] for title in rooms]
+    if len(rooms) == 3:
+        expect(page.locator(".overflow:not([hidden])")).to_have_count(1)
+    moves = page.evaluate(CLOSE)
+    page.evaluate(MOTION_ENDS)
+    ways = [x - bob.pane(title).bounding_box()["x"] for x, title in zip(before, rooms, strict=True)]
+    assert ways[0] == 328
+    if motion == "reduce":
+        assert moves == {}
+    else:
+        assert moves == {title: [pytest.approx(way, abs=1), 150] for title, way in zip(rooms, ways, strict=True)}
+    # The panes that are in view now are no longer said to be beyond an edge.
+    expect(page.locator(".overflow:not([hidden])")).to_have_count(0)
+    expect(results).to_have_count(0)

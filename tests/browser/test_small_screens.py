@@ -1,5 +1,7 @@
 """Messages and the composer are in view at 400 % zoom, on a phone on its side, and with large fonts."""
 
+import itertools
+
 import pytest
 from playwright.sync_api import expect
 
@@ -56,3 +58,44 @@ def test_a_swipe_over_a_log_moves_the_row_of_panes(visit, site):
     bob.log("Lobby").hover()
     bob.page.mouse.wheel(200, 0)
     until(bob.page, "document.querySelector('[data-part=panes]').scrollLeft > 150")
+
+
+# Returns how far each end of the row of tabs is faded, and the tabs that have a part in it.
+FADED = """(nav) => {
+  const { left, right } = nav.getBoundingClientRect();
+  const fades = getComputedStyle(nav).maskImage ===
+    'linear-gradient(to right, rgba(0, 0, 0, 0), rgb(0, 0, 0) 16px, rgb(0, 0, 0) calc(100% - 16px), rgba(0, 0, 0, 0))';
+  const tabs = [...nav.querySelectorAll('li')].map((tab) => tab.getBoundingClientRect());
+  const isIn = (tab, from, to) => tab.left < to - 1 && tab.right > from + 1;
+  return [fades, tabs.some((tab) => isIn(tab, left, left + 16)), tabs.some((tab) => isIn(tab, right - 16, right))];
+}"""
+
+
+def test_the_row_of_tabs_fades_at_the_end_that_hides_tabs(visit, site):
+    site.shell(
+        "from django.contrib.auth.models import User; from chat.store import room_actions\n"
+        "alice, bob = User.objects.filter(username__in=['alice', 'bob']).order_by('username')\n"
+        "room_actions.open_direct([bob.pk], by=alice.pk)"
+    )
+    bob = visit("bob", "/chat/Lobby/", viewport={"width": 360, "height": 740})
+    expect(bob.box("Lobby")).to_be_visible()
+    tabs = bob.page.get_by_role("navigation", name="Rooms")
+    until(bob.page, "getComputedStyle(document.querySelector('nav')).maskImage !== 'none'")
+    end = "(nav) => nav.scrollWidth - nav.clientWidth"
+    assert tabs.evaluate(end) > 200
+    for place, is_left_faded, is_right_faded in ((0, False, True), (0.5, True, True), (1, True, False)):
+        tabs.evaluate(f"(nav) => {{ nav.scrollLeft = {place} * ({end})(nav); }}")
+        assert tabs.evaluate(FADED) == [True, is_left_faded, is_right_faded], place
+    # None covers another one, also not those of people, which come last.
+    boxes = [tab.bounding_box() for tab in tabs.get_by_role("listitem").all()]
+    assert boxes[-1] == tabs.get_by_role("list", name="People").get_by_role("listitem").bounding_box()
+    boxes.sort(key=lambda box: box["x"])
+    assert all(one["x"] + one["width"] <= other["x"] for one, other in itertools.pairwise(boxes))
+
+
+def test_on_a_phone_that_is_turned_the_tab_of_the_pane_that_is_seen_is_in_view(visit):
+    bob = visit("bob", viewport={"width": 740, "height": 360})
+    bob.open("Here", "Lobby", "Random", "There", "Third")
+    expect(bob.page.locator("[data-part=panes].arranged")).to_be_attached()
+    bob.page.set_viewport_size({"width": 360, "height": 740})
+    expect(bob.button("Third")).to_be_in_viewport(ratio=1)

@@ -103,6 +103,14 @@ test("type has the sizes of tokens.css, and colours are mixed in oklab, which ke
   }
 });
 
+test("red is for alerts alone", () => {
+  for (const name of SHEETS) {
+    const source = sourceOf(name).replaceAll(/\/\*.*?\*\//gs, "");
+    for (const [, selector] of source.matchAll(/([^{};]*)\{[^{}]*var\(--alert/g))
+      assert.match(selector, /alert|pinned|data-type="2"/, name);
+  }
+});
+
 test("rules name no physical side, so that the page can be turned for languages from right to left", () => {
   const sides =
     /(?:^|[;{\s])(?:(?:margin|padding|border|scroll-margin|scroll-padding|inset)-(?:left|right)\b|border-(?:top|bottom)-(?:left|right)-radius|(?:left|right)\s*:|(?:text-align|float|clear)\s*:\s*(?:left|right))/;

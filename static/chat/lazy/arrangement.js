@@ -2,6 +2,7 @@
 
 import { startDrag } from "../dom/drag.js";
 import { createEdge } from "../dom/edge.js";
+import { glideFromHere } from "../dom/glide.js";
 import { part, setHue, setText } from "../dom/templates.js";
 import * as columns from "../model/columns.js";
 import { countsWords, edgeWords, stripWords } from "../model/strings.js";
@@ -12,12 +13,10 @@ import { countsWords, edgeWords, stripWords } from "../model/strings.js";
 /** @import {Counts} from "../model/strings.js" */
 
 /** What is needed of a pane. @typedef {HTMLElement & {room: string}} Pane */
-/** What is needed of the row of panes. @typedef {{layout: Layout, isPhone: boolean, get: (room: string) => Pane | undefined, keep: (room: string) => void, showOrder: () => void, showLayout: () => void, onchange: () => void, onarranged: () => void, onfolded: (room: string) => void, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void}} PaneRow */
-/** A room's row in the list. @typedef {{room: string, title: string, counts: Counts & {isAnyUnread: boolean}, hasAlert: boolean}} Row */
+/** What is needed of the row of panes. @typedef {{layout: Layout, isPhone: boolean, seen: string | null, get: (room: string) => Pane | undefined, keep: (room: string) => void, showOrder: () => void, showLayout: () => void, onchange: () => void, onarranged: () => void, onfolded: (room: string) => void, arrangeAs: (panes: Panes) => void, scrollToPane: (room: string) => void}} PaneRow */
+/** A room's row in the list. @typedef {{item: HTMLElement, room: string, title: string, counts: Counts & {isAnyUnread: boolean}, hasAlert: boolean}} Row */
 /** The list of rooms. @typedef {{rowOf: (room: string) => Row | undefined, onrow: (room: string) => void}} Rows */
 
-/** How far the ring around the pane with the focus reaches. */
-const RING_PX = 4;
 /** A pane that is dropped on this lower part of another one stands below it. */
 const LOWER_PART = 0.6;
 
@@ -34,7 +33,8 @@ export class Arrangement {
   /** The pane below which the dragged one would be dropped. @type {Pane | null} */
   #upper = null;
   #low = matchMedia(columns.LOW);
-  #isClosing = false;
+  #resized = new ResizeObserver(() => this.#showShares());
+  #wasPhone = false;
 
   /** @param {PaneRow} panes @param {HTMLElement} row @param {Rows} list */
   constructor(panes, row, list) {
@@ -69,6 +69,15 @@ export class Arrangement {
       }
     });
     this.#showEdges();
+    this.#showTab();
+  }
+
+  /** When the list becomes a row of tabs, as on a phone that is turned, the tab of the pane that is seen is in view. */
+  #showTab() {
+    const { isPhone, seen } = this.#panes;
+    if (isPhone && !this.#wasPhone && seen !== null)
+      this.#list.rowOf(seen)?.item.scrollIntoView({ block: "nearest", inline: "nearest" });
+    this.#wasPhone = isPhone;
   }
 
   /** Whether the user is in a pane: it does not become a strip under their hands. @param {string | undefined} room */
@@ -80,16 +89,8 @@ export class Arrangement {
 
   /** A pane is about to be closed: in the next frame, the others glide to where they then stand. */
   closing() {
-    if (this.#isClosing) return; // several are closed at once
-    this.#isClosing = true;
-    const boxes = [...this.#row.querySelectorAll("room-pane")].map(
-      (pane) => /** @type {const} */ ([pane, pane.getBoundingClientRect()]),
-    );
-    requestAnimationFrame(() => {
-      this.#isClosing = false;
-      // Where the panes are in view is known once they stand still.
-      for (const [pane, box] of boxes) glide(pane, box, () => this.#panes.onchange());
-    });
+    // Where the panes are in view is known once they stand still.
+    glideFromHere(this.#row, () => this.#panes.onchange());
   }
 
   /** @param {string} room @param {1 | -1} by */
@@ -239,16 +240,30 @@ export class Arrangement {
       edge.hidden = !left || !right || left.isStrip || right.isStrip;
       if (!left || !right || edge.hidden) return;
       this.#showEdge(edge, index, left.rooms[0], right.rooms[0]);
-      edge.ariaValueNow = String(Math.round((100 * left.width) / (left.width + right.width)));
     });
     this.#halves.forEach((edge, index) => {
       const column = this.#columns[index];
       edge.hidden = column?.rooms[1] === undefined;
       if (!column || edge.hidden) return;
-      const share = columns.upperShare(column);
       this.#showEdge(edge, index, column.rooms[0], column.rooms[1]);
-      setStyle(edge, "--upper", String(share));
-      edge.ariaValueNow = String(Math.round(100 * share));
+      setStyle(edge, "--upper", String(columns.upperShare(column)));
+    });
+    // Each pane is measured when the browser has laid out the row, which it need not do now.
+    this.#resized.disconnect();
+    for (const pane of this.#row.querySelectorAll("room-pane")) this.#resized.observe(pane);
+  }
+
+  /** Edges say what share the pane before them has on the screen: the style sheet makes no column and no half too small to be used. */
+  #showShares() {
+    const boxOf = (/** @type {string | undefined} */ room) =>
+      this.#panes.get(room ?? "")?.getBoundingClientRect();
+    this.#edges.forEach((edge, index) => {
+      const [left, right] = [this.#columns[index], this.#columns[index + 1]];
+      showShare(edge, boxOf(left?.rooms[0])?.width, boxOf(right?.rooms[0])?.width);
+    });
+    this.#halves.forEach((edge, index) => {
+      const [upper, lower] = this.#columns[index]?.rooms ?? [];
+      showShare(edge, boxOf(upper)?.height, boxOf(lower)?.height);
     });
   }
 
@@ -402,37 +417,12 @@ export class Arrangement {
   }
 }
 
-/**
- * Move a pane from where it was, in the time that a pane takes to open. Its content has its new size at once, and what of
- * it was not shown before is uncovered.
- * @param {Element} pane
- * @param {DOMRect} from
- * @param {() => void} end
- */
-function glide(pane, from, end) {
-  const to = pane.getBoundingClientRect();
-  const seconds = Number.parseFloat(getComputedStyle(pane).animationDuration);
-  if (!from.width || !to.width || !seconds) return; // closed, beside the only one that is shown, or less motion is wanted
-  const [x, y] = [from.left - to.left, from.top - to.top];
-  const [right, bottom] = [to.width - from.width, to.height - from.height];
-  if ([x, y, right, bottom].every((px) => Math.abs(px) < 1)) return;
-  const motion = pane.animate(
-    {
-      translate: [`${x}px ${y}px`, "0px 0px"],
-      clipPath: [clipBy(right, bottom), clipBy(-RING_PX, -RING_PX)],
-    },
-    { duration: 1000 * seconds, easing: "ease-out" },
-  );
-  motion.onfinish = end;
-}
-
-/** Show all of a pane but so many pixels at its ends. What is drawn around the pane with the focus stays. @param {number} right @param {number} bottom */
-function clipBy(right, bottom) {
-  const sides = [-RING_PX, right, bottom, -RING_PX].map((px) => `${Math.max(px, -RING_PX)}px`);
-  return `inset(${sides.join(" ")})`;
-}
-
 /** Set a property unless it has this value, because setting it makes the browser lay out the row. @param {HTMLElement} element @param {string} name @param {string} value */
 function setStyle(element, name, value) {
   if (element.style.getPropertyValue(name) !== value) element.style.setProperty(name, value);
+}
+
+/** @param {HTMLElement} edge @param {number} [before] the size of the pane before it, in pixels @param {number} [after] */
+function showShare(edge, before, after) {
+  if (before && after) edge.ariaValueNow = String(Math.round((100 * before) / (before + after)));
 }

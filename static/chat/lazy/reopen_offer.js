@@ -13,9 +13,6 @@ import { closedWords } from "../model/strings.js";
 const OFFER_MS = 8_000;
 /** The space that the offer leaves between it and what it must not cover. */
 const MARGIN = 4;
-/** The controls at the height of the offer, and what else is better not covered. */
-const CONTROLS = ".pane-head :is(button, summary, select), .open-strip";
-const TITLES = ".pane-head :is(h2, .topic)";
 
 export class ReopenOffer {
   #box;
@@ -42,8 +39,11 @@ export class ReopenOffer {
     // The middle of the gap that the pane left.
     this.#x = isPhone || id === order.at(-1) ? box.left + box.width / 2 : box.left;
     const offer = copyElement("reopen-template");
-    setLine(part(offer, "closed"), closedWords(title));
-    part(offer, "reopen-button").addEventListener("click", () => {
+    const words = closedWords(title);
+    setLine(part(offer, "closed"), words);
+    const button = part(offer, "reopen-button");
+    button.title = words;
+    button.addEventListener("click", () => {
       this.hide();
       reopen();
     });
@@ -55,31 +55,31 @@ export class ReopenOffer {
     this.#hideLater();
   }
 
-  /** Put the offer over the heads of panes, near the place of the closed one, where it covers no control and, if there is space, no title. */
+  /** Put the offer near the place of the closed pane, where it covers nothing that is read or used: whole or as its button alone between what the heads of panes show, otherwise in a line of its own above them. */
   #place() {
     const offer = this.#box.firstElementChild;
     const main = this.#box.parentElement?.getBoundingClientRect();
     if (!(offer instanceof HTMLElement) || !main) return;
-    this.#box.style.setProperty("--width", "none");
-    const { width: exact, height } = offer.getBoundingClientRect();
-    const width = Math.ceil(exact) + 1; // or a part of a pixel would cut the sentence
+    this.#box.classList.remove("line");
     const heads = [...this.#row.querySelectorAll(".pane-head")];
-    const head = heads.find((element) => element.checkVisibility())?.getBoundingClientRect();
-    const band = head ?? main;
-    const boxesOf = (/** @type {string} */ selector) =>
-      [...this.#row.querySelectorAll(selector)]
-        .map((element) => element.getBoundingClientRect())
-        .filter((box) => box.width && box.top < band.top + height && box.bottom > band.top);
-    const controls = boxesOf(CONTROLS);
-    const withTitles = [...controls, ...boxesOf(TITLES)];
-    const place =
-      spaceFor(width, this.#x, gapsBetween(withTitles, main)) ??
-      spaceFor(width, this.#x, gapsBetween(controls, main)) ??
-      gapsBetween(controls, main).reduce((a, b) => (b.to - b.from > a.to - a.from ? b : a));
-    const middle = head ? (head.top + head.bottom) / 2 : main.top + height;
-    this.#box.style.setProperty("--x", `${place.from - main.left}px`);
-    this.#box.style.setProperty("--y", `${middle - height / 2 - main.top}px`);
-    this.#box.style.setProperty("--width", `${place.to - place.from}px`);
+    const around = [...heads, this.#row, part(document, "none-open")].find((element) =>
+      element.checkVisibility(),
+    );
+    const band = around?.getBoundingClientRect() ?? main;
+    for (const isShort of [false, true]) {
+      this.#box.classList.toggle("short", isShort);
+      const { width, height } = offer.getBoundingClientRect();
+      const y = band.top + Math.min(band.height / 2, height) - height / 2;
+      const taken = [...this.#row.querySelectorAll(".pane-head > *, .open-strip")]
+        .map(boxOf)
+        .filter((box) => box.width && box.top < y + height && box.bottom > y);
+      const x = placeFor(width, this.#x, gapsBetween(taken, main));
+      if (x === undefined) continue;
+      this.#box.style.setProperty("--x", `${x - main.left}px`);
+      this.#box.style.setProperty("--y", `${y - main.top}px`);
+      return;
+    }
+    this.#box.classList.replace("short", "line");
   }
 
   /**
@@ -119,25 +119,34 @@ export class ReopenOffer {
 
 /** From one edge to the other, in pixels from the window's left edge. @typedef {{from: number, to: number}} Span */
 
-/** @param {DOMRect[]} boxes @param {DOMRect} around @returns {Span[]} what is free beside the boxes, at least one span */
+/** Where an element is seen. A heading or a topic may be shorter than its box, or longer. @param {Element} element */
+function boxOf(element) {
+  const box = element.getBoundingClientRect();
+  if (!element.matches("h2, .topic")) return box;
+  const range = document.createRange();
+  range.selectNodeContents(element);
+  const words = range.getBoundingClientRect();
+  const left = Math.max(box.left, words.left);
+  return new DOMRect(left, box.top, Math.min(box.right, words.right) - left, box.height);
+}
+
+/** @param {DOMRect[]} boxes @param {DOMRect} around @returns {Span[]} what is free beside the boxes */
 function gapsBetween(boxes, around) {
   /** @type {Span[]} */
   const gaps = [];
   let from = around.left + MARGIN;
   for (const { left, right } of boxes.toSorted((a, b) => a.left - b.left)) {
-    if (left - MARGIN > from) gaps.push({ from, to: Math.min(left, around.right) - MARGIN });
+    gaps.push({ from, to: Math.min(left, around.right) - MARGIN });
     from = Math.max(from, right + MARGIN);
   }
-  const to = Math.max(around.right - MARGIN, from);
-  return [...gaps, { from, to }].filter((gap) => gap.to > gap.from || gaps.length === 0);
+  return [...gaps, { from, to: around.right - MARGIN }];
 }
 
-/** @param {number} width @param {number} x @param {Span[]} gaps @returns {Span | undefined} so much of a gap, with its middle as near to x as it can be */
-function spaceFor(width, x, gaps) {
+/** @param {number} width @param {number} x @param {Span[]} gaps @returns {number | undefined} where something of this width begins that is in a gap and has its middle as near to x as it can be */
+function placeFor(width, x, gaps) {
   const start = x - width / 2;
-  const spans = gaps
+  return gaps
     .filter(({ from, to }) => to - from >= width)
-    .map((gap) => Math.min(Math.max(start, gap.from), gap.to - width))
-    .sort((a, b) => Math.abs(a - start) - Math.abs(b - start));
-  return spans[0] === undefined ? undefined : { from: spans[0], to: spans[0] + width };
+    .map(({ from, to }) => Math.min(Math.max(start, from), to - width))
+    .sort((a, b) => Math.abs(a - start) - Math.abs(b - start))[0];
 }

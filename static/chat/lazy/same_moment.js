@@ -15,6 +15,8 @@ const MINUTE_MS = 60_000;
 const EDGE_PX = 90;
 /** A log that stands this far above its end does not follow new messages, which belong below the line. */
 const SPARE_PX = 20;
+/** Between the words at the line and the edge of their pane. */
+const GAP_PX = 4;
 
 export class SameMoment {
   #line = part(document, "moment");
@@ -36,6 +38,16 @@ export class SameMoment {
     this.#panes = panes;
     this.#workspace = workspace;
     this.#readTracker = readTracker;
+    for (const [name, act] of /** @type {const} */ ([
+      ["earlier", () => this.#step(-1)],
+      ["later", () => this.#step(1)],
+      ["back", () => this.finish()],
+    ])) {
+      const button = part(this.#line, name);
+      button.addEventListener("click", act);
+      // A click leaves the focus where it is, so that the keys go on as before.
+      button.addEventListener("mousedown", (event) => event.preventDefault());
+    }
     // Before the logs hear them, in which the arrows move between messages.
     document.addEventListener("keydown", (event) => this.#keyPressed(event), { capture: true });
     // The line stays within the row, and all messages are brought to it again.
@@ -82,8 +94,11 @@ export class SameMoment {
   #returnFocus() {
     const pane = this.#focus?.closest("room-pane");
     const { activeElement } = document;
-    if (activeElement === document.body || pane?.contains(activeElement))
-      this.#focus?.focus({ preventScroll: true });
+    const isAtLine = this.#line.contains(activeElement);
+    if (isAtLine || activeElement === document.body || pane?.contains(activeElement)) {
+      const place = this.#focus ?? (isAtLine ? this.#shown[0]?.list : undefined);
+      place?.focus({ preventScroll: true });
+    }
     this.#focus = null;
   }
 
@@ -97,6 +112,27 @@ export class SameMoment {
       if (!this.#stands?.has(pane.room)) this.#stands?.set(pane.room, pane.list.stand);
       if (pane.room !== this.#source) this.#move(pane);
     }
+    this.#placeWords();
+  }
+
+  /** Put the words above or below the line, at the end of a pane, where they cover no text and no control, or as little as they can: of the last pane first. */
+  #placeWords() {
+    const handle = part(this.#line, "handle");
+    const { width, height } = handle.getBoundingClientRect();
+    const { left, top, right } = this.#line.getBoundingClientRect();
+    const logs = this.#shown.map(({ list }) => list);
+    const taken = logs.flatMap((log) => boxesNear(log, top - height, top + height + 1));
+    const places = logs.flatMap((log) => {
+      const x = log.getBoundingClientRect().right - width - GAP_PX;
+      return [top + 1, top - height].map((y) => new DOMRect(x, y, width, height));
+    });
+    const [place] = places
+      .filter((box) => box.left >= left && box.right <= right)
+      .map((box) => ({ box, covered: taken.reduce((sum, other) => sum + overlap(box, other), 0) }))
+      .toReversed()
+      .sort((a, b) => a.covered - b.covered);
+    handle.style.setProperty("--x", `${(place?.box.left ?? left) - left}px`);
+    handle.style.setProperty("--top", `${(place?.box.top ?? top) - top}px`);
   }
 
   /** A strip shows no log, so it has no place to return to. */
@@ -124,7 +160,9 @@ export class SameMoment {
     if (isKnown) return place(seq);
     const time = this.#time;
     this.#workspace.jump(room, { from: at }, ([first]) => {
-      if (this.#stands && this.#time === time) place(first?.seq);
+      if (!this.#stands || this.#time !== time) return;
+      place(first?.seq);
+      this.#placeWords();
     });
   }
 
@@ -139,7 +177,6 @@ export class SameMoment {
     const stands = this.#stands;
     if (!stands) return;
     this.#stands = this.#source = null;
-    this.#line.hidden = true;
     for (const [room, stand] of stands) {
       const list = this.#panes.get(room)?.list;
       if (!list) continue;
@@ -154,6 +191,7 @@ export class SameMoment {
       else this.#workspace.jump(room, stand === null ? {} : { around: stand.seq }, restore);
     }
     this.#returnFocus();
+    this.#line.hidden = true;
     // Nothing counts as read in a pane whose jump is still on its way.
     this.#readTracker.resume();
   }
@@ -165,15 +203,52 @@ export class SameMoment {
     if (document.querySelector("dialog:modal, .menu:popover-open")) return;
     const step = { ArrowUp: -1, ArrowDown: 1 }[key];
     if (key === "Escape") this.finish();
-    else if (step !== undefined && !isTextField(target)) {
-      this.#time += step * MINUTE_MS;
-      // The moment is the line's now, so the pane of the message moves too.
-      this.#source = null;
-      this.#show();
-    } else return;
+    else if (step !== undefined && !isTextField(target)) this.#step(step);
+    else return;
     event.preventDefault();
     event.stopPropagation();
   }
+
+  /** @param {number} minutes */
+  #step(minutes) {
+    this.#time += minutes * MINUTE_MS;
+    // The moment is the line's now, so the pane of the message moves too.
+    this.#source = null;
+    this.#show();
+  }
+}
+
+/** Where texts and controls are seen in a log, between two heights in the window. @param {Log} log @param {number} top @param {number} bottom @returns {DOMRect[]} */
+function boxesNear(log, top, bottom) {
+  const rows = [...log.querySelectorAll("[data-part=messages] > *, [data-part=unsent] > *")].filter(
+    (row) => {
+      const box = row.getBoundingClientRect();
+      return box.top < bottom && box.bottom > top;
+    },
+  );
+  const range = document.createRange();
+  return rows.flatMap((row) => {
+    // A message's buttons are seen when it has the mouse or the focus.
+    const hasButtons = row.matches(":hover, :focus-within");
+    const boxes = [...row.querySelectorAll("button, a, img")]
+      .filter((element) => hasButtons || !element.closest(".bar"))
+      .map((element) => element.getBoundingClientRect());
+    const texts = document.createTreeWalker(row, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+      const { currentNode } = texts;
+      if (currentNode.parentElement?.closest(".visually-hidden")) continue;
+      range.selectNodeContents(currentNode);
+      boxes.push(...range.getClientRects());
+    }
+    return boxes;
+  });
+}
+
+/** How much of the window two boxes share, in square pixels. @param {DOMRect} a @param {DOMRect} b */
+function overlap(a, b) {
+  const width = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+  const height = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+  return width > 0 && height > 0 ? width * height : 0;
 }
 
 /** Make space beyond a log's ends if it could not be scrolled so far that a message stands at a place. @param {Log} list @param {HTMLElement} row @param {number} px the place, from the log's top */

@@ -1,5 +1,6 @@
 /** The region "Search results" beside the panes. The arrows walk the hits, and each hit's room shows it in its pane. */
 
+import { glideFromHere } from "../dom/glide.js";
 import { copyElement, part, setHue, setText, showName } from "../dom/templates.js";
 import { isComposing } from "../dom/text_box.js";
 import { Dates } from "../model/dates.js";
@@ -53,11 +54,18 @@ export class SearchPane {
   close() {
     clearTimeout(this.#timer);
     this.#running?.abort();
-    const hadFocus = this.#pane?.contains(document.activeElement);
-    this.#pane?.remove();
+    if (!this.#pane) return;
+    const hadFocus = this.#pane.contains(document.activeElement);
+    glideFromHere(this.#row, () => this.#moved());
+    this.#pane.remove();
     this.#pane = null;
     if (hadFocus && this.#cameFrom instanceof HTMLElement && this.#cameFrom.isConnected)
       this.#cameFrom.focus({ preventScroll: true });
+  }
+
+  /** Other panes are in view. For those who watch this, that is as if the row was scrolled. */
+  #moved() {
+    this.#row.dispatchEvent(new Event("scroll"));
   }
 
   /** The reader may not see this room any more. @param {string} room */
@@ -110,6 +118,7 @@ export class SearchPane {
     pane.addEventListener("keydown", (event) => this.#keyPressed(event));
     this.#row.prepend(pane);
     this.#pane = pane;
+    this.#moved();
     return pane;
   }
 

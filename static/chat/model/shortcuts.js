@@ -23,10 +23,10 @@ export const DEFAULTS = {
   sameMoment: "Alt+PageUp",
   edit: "F2",
   quote: "Shift+F2",
-  reply: "Control+Shift+Slash",
+  reply: "Control+Shift+F2",
   react: "Control+Shift+Semicolon",
-  moveLeft: "Control+Shift+Comma",
-  moveRight: "Control+Shift+Period",
+  moveLeft: "Control+Shift+F7",
+  moveRight: "Control+Shift+F9",
   help: "Control+Slash",
 };
 
