@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 from PIL import Image
@@ -48,7 +49,13 @@ def wide_gif_bomb():
 def png_with_a_bomb_in(chunk):
     """Return a small PNG with a text or a colour profile that unfolds to 200 megabytes."""
     content = picture()
-    return content[:33] + png_chunk(chunk, b"k\0\0" + zlib.compress(bytes(200_000_000))) + content[33:]
+    return content[:33] + png_chunk(chunk, b"k\0\0" + compressed_zeros()) + content[33:]
+
+
+@cache
+def compressed_zeros():
+    # The first level takes half the time.
+    return zlib.compress(bytes(200_000_000), 1)
 
 
 def gif_bomb(frames=600):

@@ -37,6 +37,9 @@ for title in ["Lobby", "Random", "Third", "Here", "There", {MARKUP!r}, {ODD_TITL
     Room.objects.create(title=title)
 Room.objects.create(title="Staff", staff_only=True)
 """
+# The pages of a browser context share a process, because all are of one site. The process stays between two tests, so
+# it has compiled the page's scripts already.
+ONE_RENDERER = ["--renderer-process-limit=1", "--disable-site-isolation-trials"]
 # The development server. The other kind, uvicorn, is forked with the libraries, because tests start it often.
 DAPHNE = ["-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", "{port}", "multichat.asgi:application"]
 
@@ -267,7 +270,7 @@ def browser_type_launch_args(browser_type_launch_args):
     names = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"]
     return browser_type_launch_args | {
         "executable_path": next(filter(None, map(shutil.which, names)), "/usr/bin/chromium"),
-        "args": ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+        "args": ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", *ONE_RENDERER],
     }
 
 
@@ -291,19 +294,21 @@ def site(request, tmp_path_factory, collected):
 def visit(browser, site):
     """Open an address for a user, signed in, in a browser context that no other visitor of the test has.
 
-    Without options it is a context of an earlier test, if there is one, which has the static files already. A test
-    that changes the context itself, such as its clock, asks for one that is not kept.
+    Without options of the context it is one of an earlier test, if there is one, which has the static files already.
+    A test that changes the context itself, such as its clock, asks for one that is not kept.
     """
     visitors = []
     kept = []
     site.clean()
 
-    def visit(name, path="/?rooms=", *, context=None, keep=True, **options):
+    def visit(name, path="/?rooms=", *, context=None, keep=True, viewport=None, **options):
+        page = None
         if context is None:
             state = signed_in(browser, site, name)
             is_kept = keep and not options and name in CAST
             if is_kept and site.contexts[name]:
                 context = site.contexts[name].pop()
+                [page] = context.pages
                 # Another test may have ended the session that this context was kept with.
                 context.clear_cookies()
                 context.add_cookies(state["cookies"])
@@ -312,30 +317,33 @@ def visit(browser, site):
                 context = browser.new_context(storage_state=state, **({"reduced_motion": "reduce"} | options))
             if is_kept:
                 kept.append((name, context))
-        visitor = Visitor(context.new_page(), site)
+        visitor = Visitor(page or context.new_page(), site)
         visitors.append(visitor)
+        if viewport:
+            visitor.page.set_viewport_size(viewport)
         visitor.goto(path)
         return visitor
 
     yield visit
+    pages = [page for context in {visitor.page.context for visitor in visitors} for page in context.pages]
     # Chromium at times never answers when a context is disposed of while a page of it is being loaded.
-    for context in {visitor.page.context for visitor in visitors}:
-        for page in context.pages:
-            page.goto("about:blank")
+    for page in pages:
+        page.goto("about:blank")
     for name, context in kept:
         if name in site.states:
             forget(context, site, name)
             site.contexts[name].append(context)
-    for context in {visitor.page.context for visitor in visitors}:
-        for page in context.pages:
-            page.close()
+    for page in pages:
+        page.close()
     assert [problem for visitor in visitors for problem in visitor.problems] == []
 
 
 def forget(context, site, name):
-    """Leave a context as it was after its user signed in: their cookies, an empty storage and no permissions."""
-    page = context.pages[0] if context.pages else context.new_page()
-    devtools = context.new_cdp_session(page)
+    """Leave a context as it was after its user signed in: their cookies, an empty storage and no permissions.
+
+    The next test begins with the page that this opens. It keeps the process when the other pages are closed.
+    """
+    devtools = context.new_cdp_session(context.new_page())
     devtools.send("Storage.clearDataForOrigin", {"origin": site.url, "storageTypes": "local_storage"})
     context.clear_cookies()
     context.add_cookies(site.states[name]["cookies"])

@@ -278,7 +278,7 @@ def test_each_question_before_a_message_is_sent_is_shown_before_enter_answers_it
 
 
 def test_a_reload_loses_and_doubles_no_copy_that_is_not_acknowledged(visit, site):
-    alice = visit("alice")
+    alice = visit("alice", "/healthz")
     page = alice.page
     gone = []
 

@@ -20,7 +20,7 @@ def post(address, token, text):
 
 
 def test_staff_make_a_bot_that_posts_and_replace_its_token(visit, site):
-    alice = visit("alice", keep=False)
+    alice = visit("alice")
     page = alice.page
     alice.open("Lobby")
     alice.pane("Lobby").get_by_role("button", name="More", exact=True).click()

@@ -43,7 +43,7 @@ lobby.send_message("text 80 **bold**", bob)
 # A line of 100 ms and 10 Mbit/s, and the milliseconds within which the first message has to be visible.
 LINE = {"offline": False, "latency": 100, "downloadThroughput": 10e6 / 8, "uploadThroughput": 10e6 / 8}
 COLD_MS, WARM_MS = 1500, 800
-ROUNDS = 3
+ROUNDS = 3 if IS_FULL else 2
 
 
 def test_on_an_emulated_line_the_first_message_is_shown_soon_cold_and_warm(visit, site):

@@ -111,7 +111,7 @@ def test_on_a_phone_the_next_unread_button_does_not_move_the_pane(visit, site):
 
 def test_a_jump_that_waits_for_the_connection_says_so_and_is_cancelled_by_scrolling(visit, site):
     post(site, ("Here", 1, 300))
-    alice = visit("alice")
+    alice = visit("alice", "/healthz")
     cut: list = []
 
     def pass_on(socket):
@@ -197,7 +197,7 @@ def test_a_new_alert_does_not_take_the_focus_and_enter_dismisses_one_alert(visit
 
 
 def test_a_message_stays_its_authors_after_a_rename_and_the_next_user_of_the_name_does_not_own_it(visit, site):
-    bob = visit("bob")
+    bob = visit("bob", "/healthz")
     site.shell(
         "from django.contrib.auth.models import User\nu = User.objects.create_user('nora', password='x')\n"
         "from chat.models import Room\nRoom.objects.get(title='There').send_message('by the first nora', u)\n"

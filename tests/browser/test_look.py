@@ -126,7 +126,7 @@ def test_with_the_systems_colours_no_line_is_covered_by_the_hidden_name_of_the_n
 
 
 def test_a_window_of_medium_width_has_a_rail_of_rooms(visit):
-    alice = visit("alice", keep=False)
+    alice = visit("alice")
     alice.page.set_viewport_size({"width": 800, "height": 700})
     alice.open("Lobby", "Staff")
     rail = alice.page.get_by_role("navigation", name="Rooms")

@@ -109,12 +109,12 @@ def test_a_level_decides_what_counts_on_all_devices(visit, site):
 
 
 def test_a_message_notifies_once_over_tabs_and_devices(visit, site, browser):
-    alice, bob = visit("alice"), visit("bob", keep=False)
-    phone = visit("bob", viewport={"width": 390, "height": 800})
-    tabs = [bob, *(visit("bob", context=bob.page.context) for _ in range(2))]
+    alice, bob = visit("alice"), visit("bob", "/healthz", keep=False)
+    phone = visit("bob", "/healthz", viewport={"width": 390, "height": 800})
+    tabs = [bob, *(visit("bob", "/healthz", context=bob.page.context) for _ in range(2))]
     for visitor in (*tabs, phone):
         visitor.page.add_init_script(STUB)
-        visitor.page.reload()
+        visitor.goto("/?rooms=")
     pages = [visitor.page for visitor in (*tabs, phone)]
     button = bob.page.get_by_role("button", name="Notifications", exact=True)
     expect(button).to_have_attribute("aria-description", "Off")
@@ -206,9 +206,9 @@ def test_a_message_notifies_once_over_tabs_and_devices(visit, site, browser):
 
 def test_the_page_registers_its_service_worker_and_can_be_installed(visit):
     # A headless browser has no push service, so it says that it could not subscribe.
-    bob = visit("bob", keep=False)
+    bob = visit("bob", "/healthz", keep=False)
     bob.page.add_init_script(STUB)
-    bob.page.reload()
+    bob.goto("/?rooms=")
     button = bob.page.get_by_role("button", name="Notifications", exact=True)
     button.click()
     expect(button).to_have_attribute("aria-description", "On")

@@ -163,7 +163,7 @@ def test_each_key_goes_to_the_room_that_had_the_focus(visit, site):
     chance = random.Random(FUZZ_SEED)
     names = [f"Fuzz {letter}" for letter in "abcde"]
     site.shell(f"from chat.models import Room\nfor title in {names!r}: Room.objects.create(title=title)")
-    bob = visit("bob")
+    bob = visit("bob", "/healthz")
     sockets = []
     joining = set()
 

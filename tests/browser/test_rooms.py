@@ -10,7 +10,7 @@ from tests.browser.test_accounts import CHOSEN
 
 
 def test_two_people_from_an_invitation_to_the_removal_from_a_room(visit, site):
-    alice = visit("alice", keep=False)
+    alice = visit("alice")
     page = alice.page
     page.get_by_role("button", name="Invite", exact=True).click()
     page.get_by_role("button", name="Make a link").click()
@@ -98,7 +98,7 @@ def test_two_people_from_an_invitation_to_the_removal_from_a_room(visit, site):
 
 
 def test_a_room_of_members_from_its_making_to_the_removal_of_a_member(visit, site):
-    alice, bob, charlie = visit("alice", keep=False), visit("bob", keep=False), visit("charlie", keep=False)
+    alice, bob, charlie = visit("alice"), visit("bob"), visit("charlie")
     page = alice.page
     new_room = page.get_by_role("button", name="New room")
     new_room.click()
@@ -161,7 +161,7 @@ def test_a_room_of_members_from_its_making_to_the_removal_of_a_member(visit, sit
 
 def test_a_direct_room_of_several_people_is_seen_by_them_alone(visit, site):
     site.shell("from django.contrib.auth.models import User\nUser.objects.get_or_create(username='emil')")
-    alice, bob, charlie = visit("alice", keep=False), visit("bob", keep=False), visit("charlie", keep=False)
+    alice, bob, charlie = visit("alice"), visit("bob"), visit("charlie")
     page = bob.page
     page.get_by_role("button", name="New direct room").click()
     dialog = page.get_by_role("dialog", name="New direct room")
@@ -185,7 +185,7 @@ def test_a_direct_room_of_several_people_is_seen_by_them_alone(visit, site):
 
 
 def test_a_direct_room_is_opened_from_the_people_list(visit, site):
-    alice, bob = visit("alice", keep=False), visit("bob", keep=False)
+    alice, bob = visit("alice"), visit("bob")
     for visitor in (alice, bob):
         visitor.open("Lobby")
     people = alice.pane("Lobby").get_by_text("2 people here")

@@ -11,10 +11,10 @@ INCOMPLETE = "Part of this page could not be loaded. Check your connection, then
 
 
 def test_a_script_that_fails_to_load_is_reported_with_a_reload_button(visit):
-    bob = visit("bob", "/?rooms=")
+    bob = visit("bob", "/healthz")
     for name in ("chat/main.*.js", "vendor/reconnecting-websocket/*"):  # our bundle, and the package that it imports
         bob.page.route(f"**/static/{name}", lambda route: route.abort())
-        bob.page.reload()
+        bob.goto("/?rooms=")
         expect(bob.page.get_by_role("alert")).to_have_text(INCOMPLETE)
         for words in ("Connecting…", "Choose a room"):
             expect(bob.page.get_by_text(words)).to_be_hidden()
@@ -25,12 +25,12 @@ def test_a_script_that_fails_to_load_is_reported_with_a_reload_button(visit):
 
 
 def test_a_missing_script_is_reported_after_20_seconds_until_it_arrives(visit):
-    bob = visit("bob", "/?rooms=", keep=False)
+    bob = visit("bob", "/healthz", keep=False)
     held = []
     bob.page.route("**/vendor/reconnecting-websocket/*", lambda route: held.append(route))
     bob.page.clock.install()
     with bob.page.expect_request("**/vendor/reconnecting-websocket/*"):
-        bob.page.reload(wait_until="commit")
+        bob.page.goto(f"{bob.site.url}/?rooms=", wait_until="commit")
     expect(bob.page.get_by_text("Connecting…")).to_be_visible()
     bob.page.clock.fast_forward(21_000)
     expect(bob.page.get_by_role("alert")).to_have_text(INCOMPLETE)
@@ -41,16 +41,16 @@ def test_a_missing_script_is_reported_after_20_seconds_until_it_arrives(visit):
 
 
 def test_an_error_while_the_page_starts_is_reported(visit):
-    bob = visit("bob", "/?rooms=")
+    bob = visit("bob", "/healthz")
     bob.page.add_init_script("customElements.define = () => { throw new Error('planted'); }")
-    bob.page.reload()
+    bob.goto("/?rooms=")
     expect(bob.page.get_by_role("alert")).to_have_text(INCOMPLETE)
     assert bob.problems == ["planted"]
     bob.problems.clear()
 
 
 def test_an_old_browser_is_shown_which_versions_are_supported(visit):
-    bob = visit("bob", "/?rooms=")
+    bob = visit("bob", "/healthz")
     for without in (
         "delete HTMLElement.prototype.popover",
         "delete Intl.Segmenter",

@@ -50,7 +50,7 @@ def test_keys_go_nowhere_after_the_focused_room_is_closed(visit, site, others):
 
 def test_messages_and_drafts_of_a_replaced_room_are_offered_back(visit, site):
     make(site, "Secret")
-    bob = visit("bob")
+    bob = visit("bob", "/healthz")
     bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
     bob.goto("/chat/Secret/")
     bob.say("Secret", "never in public")
@@ -245,7 +245,7 @@ def test_holding_enter_or_pressing_it_with_other_keys_sends_nothing_twice(visit,
 
 def test_a_message_that_waited_for_days_is_offered_and_not_sent(visit, site):
     make(site, "Late")
-    bob = visit("bob")
+    bob = visit("bob", "/healthz")
     bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
     bob.goto("/chat/Late/")
     for text in ("restart the primary now", "lunch?", "never mind"):
@@ -278,7 +278,7 @@ def test_a_message_that_waited_for_days_is_offered_and_not_sent(visit, site):
 
 def test_unsent_messages_of_a_closed_pane_are_offered_when_its_room_is_deleted(visit, site):
     make(site, "Gone")
-    bob = visit("bob")
+    bob = visit("bob", "/healthz")
     bob.page.route_web_socket("**/chat/stream/**", swallow_sends)
     bob.goto("/chat/Gone/")
     bob.say("Gone", "not sent")
@@ -320,7 +320,7 @@ STORAGES = [
 @pytest.mark.parametrize("storage", STORAGES if IS_FULL else STORAGES[:2])
 def test_without_storage_the_page_works_and_warns_before_a_draft_is_lost(visit, site, storage):
     make(site, "Bare")
-    bob = visit("bob")
+    bob = visit("bob", "/healthz")
     bob.page.add_init_script(storage)
     bob.goto("/chat/Bare/")
     bob.expect_state("Connected")
@@ -346,7 +346,7 @@ def test_a_draft_is_stored_again_after_the_storage_was_emptied(visit):
 
 @pytest.mark.parametrize("text", ["'lorem ipsum '", "'x'", "'👩‍👩‍👧‍👦'"])
 def test_pasting_millions_of_characters_does_not_block_the_page(visit, text):
-    bob = visit("bob")
+    bob = visit("bob", "/healthz")
     bob.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     bob.goto("/chat/There/")
     bob.expect_state("Connected")
@@ -378,7 +378,7 @@ def test_pasting_millions_of_characters_does_not_block_the_page(visit, text):
 
 
 def test_a_restored_draft_has_the_height_of_its_text_without_field_sizing(visit):
-    bob = visit("bob")
+    bob = visit("bob", "/healthz")
     bob.page.add_init_script(
         """CSS.supports = () => false;
         addEventListener('DOMContentLoaded', () => {

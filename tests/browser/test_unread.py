@@ -112,7 +112,7 @@ def test_only_messages_in_view_are_marked_as_read_on_all_devices(visit, site):
 
 
 def test_unread_rooms_are_peeked_at_and_caught_up_with_and_the_panes_come_back(visit, site):
-    bob = visit("bob", viewport={"width": 1320, "height": 780})
+    bob = visit("bob", viewport={"width": 1320, "height": 780}, keep=False)
     bob.open("Lobby", "Here")
     bob.expect_state("Connected")
     for title, texts in (("Random", ["a"]), ("Third", ["b", "b2"]), ("There", ["@bob c"])):
