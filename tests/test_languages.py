@@ -2,6 +2,7 @@
 
 import ast
 import gettext
+import importlib
 import re
 import shutil
 import subprocess
@@ -105,6 +106,31 @@ def test_every_refusal_is_translated():
     assert plain_sentences('raise exceptions.unavailable("It is away.")') == ["'It is away.'"]
     assert plain_sentences('ClientError(code, detail=f"Use {most} words.")') == ["f'Use {most} words.'"]
     assert plain_sentences('ClientError(code, detail=_("It is away."), room=7)') == []
+
+
+# What the admin is made of.
+OTHERS = ("django.contrib.admin", "django.contrib.auth", "axes")
+# Not shown by our site, the same in German, or without a word.
+SAME = {"Administration", "Filter", "%(class_name)s %(instance)s", "In case you’ve forgotten, you are:"}
+
+
+def sentences_of_others():
+    for name in OTHERS:
+        folder = Path(importlib.import_module(name).__file__).parent
+        for file in folder.rglob("*.html"):
+            found = re.findall(r"""\{% trans(?:late)? (["'])(.+?)\1""", file.read_text())
+            yield from (sentence for _, sentence in found)
+        for file in folder.rglob("*.py"):
+            for call in ast.walk(ast.parse(file.read_text())):
+                if isinstance(call, ast.Call) and ast.unparse(call.func) in ("_", "gettext", "gettext_lazy"):
+                    yield from (text.value for text in call.args if isinstance(text, ast.Constant))
+
+
+def test_what_django_and_axes_have_in_english_alone_is_translated_here():
+    found = {sentence for sentence in sentences_of_others() if re.search("[a-z]{3}", sentence)} - SAME
+    assert len(found) > 200
+    with translation.override("de"):
+        assert [sentence for sentence in sorted(found) if translation.gettext(sentence) == sentence] == []
 
 
 @pytest.mark.django_db
