@@ -138,7 +138,7 @@ def test_reactions_and_replies_are_live_kept_and_reachable_by_keyboard(visit, si
     other = log.locator(".message").filter(has_text=re.compile(r"text 118\b"))
     react(bob, other, "tada")
     expect(other.get_by_role("button", name="🎉 1")).to_be_visible()
-    other.press("Control+Shift+/")
+    other.press("Control+Shift+F2")
     expect(box).to_be_focused()
     bob.say("Lobby", "from the tunnel")
     waiting = log.locator(".message.pending")

@@ -64,7 +64,8 @@ def test_a_swipe_over_a_log_moves_the_row_of_panes(visit, site):
 FADED = """(nav) => {
   const { left, right } = nav.getBoundingClientRect();
   const fades = getComputedStyle(nav).maskImage ===
-    'linear-gradient(to right, rgba(0, 0, 0, 0), rgb(0, 0, 0) 16px, rgb(0, 0, 0) calc(100% - 16px), rgba(0, 0, 0, 0))';
+    'linear-gradient(to right, rgba(0, 0, 0, 0) 8px, rgb(0, 0, 0) 16px, ' +
+    'rgb(0, 0, 0) calc(100% - 16px), rgba(0, 0, 0, 0))';
   const tabs = [...nav.querySelectorAll('li')].map((tab) => tab.getBoundingClientRect());
   const isIn = (tab, from, to) => tab.left < to - 1 && tab.right > from + 1;
   return [fades, tabs.some((tab) => isIn(tab, left, left + 16)), tabs.some((tab) => isIn(tab, right - 16, right))];
@@ -81,6 +82,8 @@ def test_the_row_of_tabs_fades_at_the_end_that_hides_tabs(visit, site):
     expect(bob.box("Lobby")).to_be_visible()
     tabs = bob.page.get_by_role("navigation", name="Rooms")
     until(bob.page, "getComputedStyle(document.querySelector('nav')).maskImage !== 'none'")
+    # The fade moved no tab when it came.
+    assert bob.button("Lobby").bounding_box()["x"] < 12
     end = "(nav) => nav.scrollWidth - nav.clientWidth"
     assert tabs.evaluate(end) > 200
     for place, is_left_faded, is_right_faded in ((0, False, True), (0.5, True, True), (1, True, False)):
