@@ -137,6 +137,8 @@ def test_uploads_go_on_when_their_user_signs_in_again_and_never_under_another_us
     done = second.page.locator(".tray li[data-state=done]")
     expect(done).to_have_count(1)
     site.shell(END_SESSIONS)
+    # Those of the users of other tests, too.
+    site.states.clear()
     second.expect_state("Signed out")
     # The network comes back while nobody is signed in.
     second.page.evaluate("dispatchEvent(new Event('online'))")
