@@ -133,10 +133,10 @@ def test_the_depth_of_json_is_checked_before_parsing(text, is_right):
 
 @pytest.mark.parametrize("text", ['"' + "\\" * 65_000, '"' * 65_000, "[" * 65_000, '"\\' * 32_000 + "[" * 20])
 def test_the_depth_check_is_fast_for_hostile_strings(text):
-    start = time.perf_counter()
+    start = time.thread_time()
     with suppress(ClientError):
         limits.check_depth(text + "[" * 20)
-    assert time.perf_counter() - start < 0.2
+    assert time.thread_time() - start < 0.2
 
 
 @pytest.mark.parametrize(
@@ -167,10 +167,10 @@ def test_an_address_is_normalised_for_counting(client, counted_as):
 
 def test_a_bucket_is_cheap(limit):
     bucket = limits.TokenBucket("COMMANDS")
-    start = time.perf_counter()
+    start = time.thread_time()
     for _ in range(10_000):
         bucket.take()
-    assert time.perf_counter() - start < 0.5  # 50 µs each would be a lot; it is about 3
+    assert time.thread_time() - start < 0.5  # 50 µs each would be a lot; it is about 3
 
 
 # Over a socket

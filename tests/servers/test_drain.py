@@ -209,7 +209,8 @@ async def test_a_worker_that_dies_is_replaced_and_one_that_cannot_start_replaces
             before = server.workers()
             killed = min(before)
             os.kill(killed, signal.SIGKILL)
-            wait_for(lambda: server.log.read_text().count("serving on") == 3)
+            # While other tests use both processors, a start takes up to half a minute.
+            wait_for(lambda: server.log.read_text().count("serving on") == 3, 60)
             assert server.is_ready()
             assert f"process {killed} ended by itself" in server.log.read_text()
             serving = server.workers()
@@ -218,6 +219,7 @@ async def test_a_worker_that_dies_is_replaced_and_one_that_cannot_start_replaces
             server.process.send_signal(signal.SIGHUP)
             wait_for(
                 lambda: "the running processes continue" in server.log.read_text(),
+                60,
                 what="the failed start was not logged",
             )
             assert server.workers() == serving
