@@ -20,7 +20,9 @@ def _walk(start: str, *, step: str, back: str, next_one: str, time: str, is_unwa
 
     Behind an empty block, which has no time, it jumps to just before the next one that has messages, because a site
     that was pruned may have any number of empty ones. MIN() and MAX() in place of ORDER BY would let PostgreSQL join
-    all blocks with all messages. No number is cast, because SQLite would not look up those of a type in the index.
+    all blocks with all messages. An infinity stands for the time of the block before a jump: both databases find it
+    later or earlier than every time, SQLite because it compares texts. No number is cast, because SQLite would not look
+    up those of a type in the index.
     """
     jump = f"SELECT {BLOCK} {back} FROM {POSTED} AND {BLOCK} {next_one} LIMIT 1"
     look = f"SELECT event.at FROM {POSTED} AND {BLOCK} = block.number {step} ORDER BY event.at {time} LIMIT 1"

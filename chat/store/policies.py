@@ -17,7 +17,7 @@ from chat.exceptions import ClientError, ErrorCode
 from chat.models import Bot, Room, RoomMember
 from chat.store import own_rooms, prepared, values, web_sessions
 from chat.store.room_user import RoomUser
-from chat.store.round_trip import RoundTrip
+from chat.store.round_trip import RoundTrip, ask_alone
 
 User = get_user_model()
 # For modules that handle rooms without knowing the models.
@@ -61,10 +61,7 @@ class Standing(NamedTuple):
 
 def load_users(user_ids: Iterable[int]) -> dict[int, Any]:
     """Return the users by id, with their rights as the database has them now."""
-    trip = RoundTrip()
-    answer = ask_users(trip, user_ids)
-    trip.run()
-    return answer()
+    return ask_alone(ask_users, user_ids)
 
 
 def ask_users(trip: RoundTrip, user_ids: Iterable[int]) -> Callable[[], dict[int, Any]]:
@@ -80,10 +77,7 @@ def _users(user_ids: Sequence[int]) -> QuerySet[Any]:
 
 def load_rooms(room_ids: Iterable[int]) -> dict[int, Room]:
     """Return the rooms by id, as the database has them now; nothing for those that do not exist."""
-    trip = RoundTrip()
-    answer = ask_rooms(trip, room_ids)
-    trip.run()
-    return answer()
+    return ask_alone(ask_rooms, room_ids)
 
 
 def ask_rooms(trip: RoundTrip, room_ids: Iterable[int]) -> Callable[[], dict[int, Room]]:
@@ -114,10 +108,7 @@ def load_standings(logins: Collection[Login]) -> dict[Login, Standing]:
 
     A login ends when the user signs out, is deactivated or deleted, changes the password, or the session expires.
     """
-    trip = RoundTrip()
-    answer = ask_standings(trip, logins)
-    trip.run()
-    return answer()
+    return ask_alone(ask_standings, logins)
 
 
 def ask_standings(trip: RoundTrip, logins: Collection[Login]) -> Callable[[], dict[Login, Standing]]:

@@ -6,11 +6,13 @@ other as one text. SQLite, which has no server, runs them one by one.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection
 
 Rows = list[Any]
+K = TypeVar("K")
+T = TypeVar("T")
 
 
 class _Statement(NamedTuple):
@@ -51,6 +53,14 @@ class RoundTrip:
         for statement in statements:
             if statement.then:
                 statement.then(statement.rows)
+
+
+def ask_alone(ask: Callable[[RoundTrip, K], Callable[[], T]], asked: K) -> T:
+    """Ask one question in a round trip of its own, and return the answer."""
+    trip = RoundTrip()
+    answer = ask(trip, asked)
+    trip.run()
+    return answer()
 
 
 def _read(cursor: Any) -> Rows:
