@@ -1,8 +1,8 @@
 """Reconnect storm: all sockets are cut at once, each room gets messages, and all sockets come back with one `resume`.
 
 A socket is current when it has every missed message of all its rooms, in order and without a hole. Meanwhile other
-sockets stay connected and messages are posted. The targets: all are current within 30 s, and no message takes longer
-than 1 s to the sockets that stayed.
+sockets stay connected and post, from a process of their own. The targets: all are current within 30 s, and no message
+takes longer than 1 s to the sockets that stayed.
 """
 
 import asyncio
@@ -12,10 +12,10 @@ import time
 
 from bench import servers
 from bench.chatter import Chatter
-from bench.load import Broken, Dialect, open_sockets
-from bench.pace import Pace
+from bench.load import Broken, Dialect
 from bench.report import Part, Row
 from bench.sizes import Sizes
+from bench.staying import Staying
 
 LIVE = 20
 PATIENCE_SECONDS = 200
@@ -109,7 +109,7 @@ async def run(sizes: Sizes) -> Part:
         rooms = range(1, sizes.storm_rooms + 1)
         each = min(sizes.storm_rooms_each, sizes.storm_rooms)
         own = [[rooms[(number * 7 + step) % len(rooms)] for step in range(each)] for number in range(len(returning))]
-        live = await open_sockets(Chatter, running.dialects[-LIVE:], running.port)
+        staying = await asyncio.to_thread(Staying, running.dialects[-LIVE:], running.port)
         cursors = [dict.fromkeys(mine, 0) for mine in own]
         clients = await come_back(returning, running.port, cursors, dict.fromkeys(rooms, 0))
         await asyncio.sleep(sizes.settle_seconds)
@@ -118,27 +118,15 @@ async def run(sizes: Sizes) -> Part:
         servers.ask(running.environment, "post", sizes.storm_missed)
         # The live sockets have seen these messages too.
         await asyncio.sleep(sizes.settle_seconds)
-        is_over = asyncio.Event()
-        watching = asyncio.create_task(_post_until(is_over, Pace(live)))
+        staying.post()
         began, cpu = time.perf_counter(), time.process_time()
         clients = await come_back(returning, running.port, cursors, dict.fromkeys(rooms, sizes.storm_missed))
         took, cpu = time.perf_counter() - began, time.process_time() - cpu
-        is_over.set()
-        slowest = max(await watching)
+        slowest = max(await staying.stop())
         load = f"{cpu / took:.0%} of its core" + (", so it is the limit" if cpu / took > 0.9 else "")
         table.append(
             ["SQLite", f"{len(clients):,}", str(each), str(sizes.storm_missed), f"{took:.1f}", f"{slowest:.2f}", load]
         )
         for client in clients:
             client.close()
-        for stayed in live:
-            stayed.close()
     return Part("Reconnect storm", __doc__ or "", table)
-
-
-async def _post_until(is_over: asyncio.Event, pace: Pace) -> list[float]:
-    """Post from the sockets that stayed, and return how long each message took to the last of them."""
-    echoes: list[float] = []
-    while not is_over.is_set():
-        echoes += (await pace.send(rate=10, seconds=0.5))[0]
-    return echoes
