@@ -29,7 +29,7 @@ def _save(draft: Draft) -> Outcome:
     assert draft.login is not None, "every draft comes from a socket"
     with transaction.atomic():
         room = Room.objects.select_for_update(no_key=True).filter(pk=draft.room).first()
-        client_id = draft.client_id or draft.own_id
+        client_id = draft.unique_id
         known = Event.objects.filter(author_id=draft.author, client_id=client_id).first()
         if known is not None:
             return Committed(known.room_id, known.seq)

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import regex
@@ -71,14 +71,25 @@ class Draft:
     is_undo: bool = False
     # If None, `own_id` is used, so that the draft is appended once even when it is tried twice.
     client_id: uuid.UUID | None = None
-    own_id: uuid.UUID = field(default_factory=uuid.uuid4)
+    own_id: uuid.UUID | None = None
     username: str = ""
     trusted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.client_id is None and self.own_id is None:
+            object.__setattr__(self, "own_id", uuid.uuid4())
 
     @property
     def key(self) -> tuple[int, uuid.UUID] | None:
         """The unique key that keeps the draft from being appended twice; None for drafts of the system."""
-        return (self.author, self.client_id or self.own_id) if self.author is not None else None
+        return (self.author, self.unique_id) if self.author is not None else None
+
+    @property
+    def unique_id(self) -> uuid.UUID:
+        """The sender's id of the draft, otherwise its own."""
+        found = self.client_id or self.own_id
+        assert found is not None, "a draft without a client_id has an id of its own"
+        return found
 
 
 class NotSaved(ClientError):
@@ -377,6 +388,6 @@ def _signature(draft: Draft, username: str) -> dict[str, Any]:
     return {
         "author_id": draft.author,
         "username": username,
-        "client_id": draft.client_id or draft.own_id,
+        "client_id": draft.unique_id,
         "client_id_given": draft.client_id is not None,
     }

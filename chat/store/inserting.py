@@ -94,4 +94,8 @@ def _columns(model: type[models.Model], vendor: str) -> list[_Column]:
 
 
 def _preparation(field: Any) -> Callable[[Any], Any]:
-    return lambda value: field.get_db_prep_save(value, connection)
+    def prepare(value: Any) -> Any:
+        return field.get_db_prep_save(value, connection)
+
+    # All events of a batch have the same time.
+    return lru_cache(maxsize=4)(prepare) if isinstance(field, models.DateTimeField) else prepare
