@@ -68,10 +68,24 @@ ensure_python() {
   case "$1 $(stamp .venv/.stamp)" in dev* | *dev) lock=requirements-dev.lock kind=dev ;; esac
   step "Installing Python packages from $lock"
   rm -f .venv/.stamp
-  # --no-compile: Python compiles modules at their first import, which makes the first start some seconds faster.
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r "$lock" ||
+  install_by_uv "$lock" || install_by_pip "$lock" ||
     fail "Python packages could not be installed; the reason is above. Check the network connection."
   printf '%s' "$want $kind" > .venv/.stamp
+}
+
+# --no-compile: Python compiles modules at their first import, which makes the first start some seconds faster. uv does
+# the same.
+install_by_pip() {
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r "$1"
+}
+
+# uv needs seconds where pip needs a minute. It says nothing, because pip is tried where uv cannot be had or reaches no
+# registry. The registry is pip's.
+install_by_uv() {
+  install_by_pip requirements-uv.lock >/dev/null 2>&1 || return 1
+  registry=${PIP_INDEX_URL:-$(.venv/bin/python -m pip config get global.index-url 2>/dev/null)} || registry=
+  UV_HTTP_RETRIES=1 UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-${registry:-https://pypi.org/simple}} \
+    .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r "$1" >/dev/null 2>&1
 }
 
 # ensure_npm runtime|dev: installs node_modules. Node is needed to install and to check, but not to serve.

@@ -28,7 +28,12 @@ def lock(name):
 
 
 @pytest.mark.parametrize(
-    ("listed", "locked"), [("requirements.txt", "requirements.lock"), ("requirements-dev.txt", "requirements-dev.lock")]
+    ("listed", "locked"),
+    [
+        ("requirements.txt", "requirements.lock"),
+        ("requirements-dev.txt", "requirements-dev.lock"),
+        ("requirements-uv.txt", "requirements-uv.lock"),
+    ],
 )
 def test_each_listed_package_is_locked_as_listed(listed, locked):
     from packaging.specifiers import SpecifierSet
@@ -47,14 +52,14 @@ def test_development_has_the_same_package_versions_as_production():
     assert {name: development.get(name) for name in runtime} == runtime
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-uv.txt"])
 def test_each_listed_package_has_a_reason(name):
     lines = (BASE / name).read_text("utf-8").splitlines()
     without_reason = [line for before, line in pairwise(lines) if line[:1].isalnum() and before[:2] != "# "]
     assert without_reason == []
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "requirements-uv.lock"])
 def test_locked_packages_have_hashes_and_no_urls(name):
     text = (BASE / name).read_text("utf-8")
     assert not re.search(r"^[a-z0-9-]+==(?!.*\\$)", text, re.MULTILINE)
@@ -88,7 +93,7 @@ def test_scripts_are_posix_shell(path):
 @pytest.fixture
 def bare(tmp_path):
     """A copy of the files that script/setup reads, with a directory `bin` for its PATH."""
-    for name in ("requirements.lock", "requirements-dev.lock", "package-lock.json"):
+    for name in ("requirements.lock", "requirements-dev.lock", "requirements-uv.lock", "package-lock.json"):
         shutil.copy(BASE / name, tmp_path)
     shutil.copytree(BASE / "script", tmp_path / "script")
     bin_ = tmp_path / "bin"
@@ -129,6 +134,26 @@ def test_a_repeated_setup_does_nothing(bare, kind):
     (bare / "node_modules/.stamp").write_text(cksum("package-lock.json", cwd=bare) + " dev", "utf-8")
     result = set_up(bare, kind)  # no pip, no npm, no network on this PATH
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(("uv", "installs"), [("exit 0", "uv"), ("exit 1", "pip")])
+def test_packages_are_installed_by_uv_and_otherwise_by_pip(bare, uv, installs):
+    put(bare / "bin/python3", "exit 0")
+    put(bare / ".venv/bin/python", 'echo "pip $*" >> calls')
+    put(bare / ".venv/bin/uv", f'echo "uv $* from $UV_DEFAULT_INDEX" >> calls; {uv}')
+    set_up(bare, "runtime")
+    calls = (bare / "calls").read_text("utf-8").splitlines()
+    assert [call for call in calls if "requirements-uv.lock" in call]
+    assert calls[-1].startswith(installs)
+    assert "--require-hashes -r requirements.lock" in calls[-1]
+
+
+def test_uv_asks_the_registry_that_pip_is_set_to(bare):
+    put(bare / "bin/python3", "exit 0")
+    put(bare / ".venv/bin/python", 'case "$*" in *"config get"*) echo https://registry.example/simple ;; esac')
+    put(bare / ".venv/bin/uv", 'echo "$UV_DEFAULT_INDEX" > registry')
+    set_up(bare, "runtime")
+    assert (bare / "registry").read_text("utf-8") == "https://registry.example/simple\n"
 
 
 def test_setup_names_a_python_that_is_too_old(bare):
