@@ -1,7 +1,8 @@
 """The machine without a server: a computation on the server's core, a hundred times a second.
 
-It waits for no disk, no socket and no other thread. So its 99th percentile is delay that the machine adds to whatever
-runs there. `measure` runs it, and `python -m bench.control SECONDS` prints the two figures.
+It waits for no disk, no socket and no other thread, and its clock runs only while it computes. So the difference
+between its median and its 99th percentile is delay that the machine adds to whatever runs there. `measure` runs it,
+and `python -m bench.control SECONDS` prints the two figures.
 """
 
 import json
@@ -13,7 +14,7 @@ from bench import servers
 from bench.report import percentile
 
 RATE = 100
-# About as many as take the time of one small transaction of Multichat.
+# This many take about as long as one small transaction of Multichat.
 LOOKUPS = 10_000
 
 

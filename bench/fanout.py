@@ -7,6 +7,7 @@ with four; with 200 members 0.5 and 0.7 with four, 1.0 × socket.io with sixteen
 
 import asyncio
 import contextlib
+import sys
 import time
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from bench.wire import send_command
 
 TEXT_BYTES = 60
 PATIENCE_SECONDS = 20
-# Of a core: what a server takes that has nothing to do but to keep its sockets.
+# A server that uses less than this share of a core counts as idle. Keeping thousands of sockets takes some.
 IDLE_SHARE = 0.1
 FEW = 5
 # A contender whose message takes longer than this is not measured with more of them in flight: each round would take
@@ -54,7 +55,7 @@ class Club:
         del self.members[size:]
 
     async def until_quiet(self, seconds: float) -> None:
-        """Wait until nothing has come for so long, and the server's processor time stays the same.
+        """Wait until no frame has come for so long while the server was idle, but not for over PATIENCE_SECONDS.
 
         Multichat announces who entered or left, and that is no message. Some contenders take seconds to end thousands
         of sockets, on the core that all share.
@@ -69,6 +70,7 @@ class Club:
             for member in self.members:
                 member.stream = None
             await asyncio.sleep(seconds)
+        print(f"bench: {self.running.name} is still busy; its neighbours are measured beside that", file=sys.stderr)
 
 
 async def open_club(running: servers.Running) -> Club:

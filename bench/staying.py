@@ -1,23 +1,26 @@
 """Sockets that stay connected while others come back (Staying): how long a message takes to the last of them.
 
-They are in a process of their own. The load program is busy while thousands of sockets come back, so in its own process
-they would measure its delay in place of the server's.
+They are in a process of their own. The load program is busy while thousands of sockets come back, so in its own
+process they would measure its delay in place of the server's. Both processes share the load program's core, so a
+message may still wait for the scheduler.
 """
 
 import asyncio
+import contextlib
 import multiprocessing
+import os
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 from bench.chatter import Chatter
-from bench.load import Dialect, open_sockets
+from bench.load import Broken, Dialect, open_sockets
 from bench.pace import Pace
 
 POSTS_PER_SECOND = 10
 # How long the process may take to answer.
 PATIENCE_SECONDS = 60
-# What a dialect of Multichat consists of. A function as of other dialects can't be sent to a process.
+# What a dialect of Multichat consists of. Functions, which other dialects have, can't be sent to a process.
 Parts = tuple[str, str, dict[bytes | None, bytes], bytes | None]
 
 
@@ -32,23 +35,40 @@ class Staying:
         self._process = spawn.Process(target=_run, args=(port, parts, other), daemon=True)
         self._process.start()
         other.close()
-        self._receive()
+        try:
+            self._receive()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
 
     def post(self) -> None:
         """Begin to post."""
-        self._pipe.send(None)
+        self._ask()
 
     async def stop(self) -> list[float]:
         """End posting, and return the seconds that each message took to the last socket. Raises Broken."""
-        self._pipe.send(None)
+        self._ask()
         echoes: list[float] = await asyncio.to_thread(self._receive)
-        self._process.join(PATIENCE_SECONDS)
         return echoes
+
+    def _ask(self) -> None:
+        # A process that has ended has left its reason in the pipe.
+        with contextlib.suppress(BrokenPipeError):
+            self._pipe.send(None)
 
     def _receive(self) -> Any:
         if not self._pipe.poll(PATIENCE_SECONDS):
-            raise TimeoutError("the process of the sockets that stay does not answer")
-        answer = self._pipe.recv()
+            raise Broken("the process of the sockets that stay does not answer")
+        try:
+            answer = self._pipe.recv()
+        except EOFError:
+            raise Broken("the process of the sockets that stay has ended") from None
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -72,7 +92,11 @@ async def _stay(port: int, parts: list[Parts], pipe: Connection) -> list[float]:
     asked = asyncio.Event()
 
     def receive() -> None:
-        pipe.recv()
+        try:
+            pipe.recv()
+        except EOFError:
+            # The load program has ended.
+            os._exit(1)
         asked.set()
 
     loop.add_reader(pipe.fileno(), receive)

@@ -110,6 +110,7 @@ async def run(sizes: Sizes) -> Part:
         each = min(sizes.storm_rooms_each, sizes.storm_rooms)
         own = [[rooms[(number * 7 + step) % len(rooms)] for step in range(each)] for number in range(len(returning))]
         staying = await asyncio.to_thread(Staying, running.dialects[-LIVE:], running.port)
+        stack.callback(staying.close)
         cursors = [dict.fromkeys(mine, 0) for mine in own]
         clients = await come_back(returning, running.port, cursors, dict.fromkeys(rooms, 0))
         await asyncio.sleep(sizes.settle_seconds)

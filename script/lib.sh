@@ -76,14 +76,18 @@ ensure_python() {
 # --no-compile: Python compiles modules at their first import, which makes the first start some seconds faster. uv does
 # the same.
 install_by_pip() {
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r "$1"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r "$@"
 }
 
-# uv needs seconds where pip needs a minute. It says nothing, because pip is tried where uv cannot be had or reaches no
-# registry. The registry is pip's.
+# uv takes seconds where pip takes a minute. Its output is hidden, because pip is tried next, which works without a wheel
+# of uv, and knows more ways to a registry than the one address that uv is given.
 install_by_uv() {
-  install_by_pip requirements-uv.lock >/dev/null 2>&1 || return 1
-  registry=${PIP_INDEX_URL:-$(.venv/bin/python -m pip config get global.index-url 2>/dev/null)} || registry=
+  [ -z "${PIP_NO_INDEX:-}" ] || return 1
+  install_by_pip requirements-uv.lock --only-binary :all: --retries 0 --timeout 10 >/dev/null 2>&1 || return 1
+  registry=${PIP_INDEX_URL:-}
+  for option in install.index-url global.index-url; do
+    registry=${registry:-$(.venv/bin/python -m pip config get "$option" 2>/dev/null)} || registry=
+  done
   UV_HTTP_RETRIES=1 UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-${registry:-https://pypi.org/simple}} \
     .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r "$1" >/dev/null 2>&1
 }

@@ -97,7 +97,7 @@ def _empty_tables(case):
 
 
 def pytest_collection_finish(session):
-    """Let no collection of garbage look at what is imported: it took a tenth of the time of the unit tests."""
+    """Keep the garbage collector away from what is imported, because looking at it took a tenth of the tests' time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)

@@ -13,6 +13,7 @@ from bench.contenders import limit
 from bench.load import Broken, Dialect, Member, Socket, Stream
 from bench.report import Part
 from bench.sizes import SMALL
+from bench.staying import Staying
 from bench.wire import frame
 
 TINY = dataclasses.replace(SMALL, seconds=0.1, warm_up=0.05, settle_seconds=0.3, members=(12, 4), windows=(2,))
@@ -60,6 +61,34 @@ def test_fan_out_counts_messages_that_all_members_received():
 def test_fan_out_fails_when_one_member_gets_something_else(fault):
     with pytest.raises(Broken):
         uvloop.run(fan_out_with(type("Faulty", (Faulty,), {"fault": fault})))
+
+
+class Cutting(asyncio.Protocol):
+    """A server that lets a client join, and closes the socket at the first message."""
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self.answers = [b"HTTP/1.1 101 Switching Protocols\r\n\r\n", frame(b'{"join":"1","head":0}')]
+
+    def data_received(self, data):
+        if self.answers:
+            self.transport.write(self.answers.pop(0))
+        else:
+            self.transport.close()
+
+
+async def test_sockets_that_stay_say_why_they_broke_although_their_process_has_ended():
+    server = await asyncio.get_running_loop().create_server(Cutting, "127.0.0.1", 0)
+    dialect = Dialect(answers={None: b'{"command":"join","room":"1"}'}, ready=b'{"join"')
+    staying = await asyncio.to_thread(Staying, [dialect], server.sockets[0].getsockname()[1])
+    try:
+        staying.post()
+        await asyncio.to_thread(staying._process.join, 20)
+        with pytest.raises(Broken, match="closed"):
+            await staying.stop()
+    finally:
+        staying.close()
+        server.close()
 
 
 class Written:

@@ -440,7 +440,7 @@ def test_many_client_ids_of_many_authors_are_found_in_pieces_and_each_with_its_a
     assert sum(query["sql"].count("WITH asked") for query in captured) == 3
 
 
-def test_a_new_event_has_the_defaults_of_its_model_and_none_is_made_anew_for_each_row(rooms):
+def test_a_new_event_has_the_defaults_of_its_model_of_which_none_is_callable(rooms):
     with log.append([rooms.lobby.pk]) as batch:
         event = batch.post(batch.rooms[rooms.lobby.pk], username="bob", body="hello")
         expected = Event(room=rooms.lobby, seq=event.seq, at=event.at, username="bob", body="hello")

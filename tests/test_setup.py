@@ -148,6 +148,14 @@ def test_packages_are_installed_by_uv_and_otherwise_by_pip(bare, uv, installs):
     assert "--require-hashes -r requirements.lock" in calls[-1]
 
 
+def test_pip_installs_the_packages_where_it_has_no_uv(bare):
+    put(bare / "bin/python3", "exit 0")
+    put(bare / ".venv/bin/python", 'case "$*" in *requirements-uv.lock*) exit 1 ;; esac; echo "$*" >> calls')
+    set_up(bare, "runtime")
+    [*_, last] = (bare / "calls").read_text("utf-8").splitlines()
+    assert last.endswith("--require-hashes -r requirements.lock")
+
+
 def test_uv_asks_the_registry_that_pip_is_set_to(bare):
     put(bare / "bin/python3", "exit 0")
     put(bare / ".venv/bin/python", 'case "$*" in *"config get"*) echo https://registry.example/simple ;; esac')

@@ -69,7 +69,7 @@ class Draft:
     is_on: bool = True
     # Whether a delete is its author's Undo.
     is_undo: bool = False
-    # If None, `own_id` is used, so that the draft is appended once even when it is tried twice.
+    # If None, the draft gets an `own_id`, so that it is appended once even when it is tried twice.
     client_id: uuid.UUID | None = None
     own_id: uuid.UUID | None = None
     username: str = ""
@@ -86,7 +86,7 @@ class Draft:
 
     @property
     def unique_id(self) -> uuid.UUID:
-        """The sender's id of the draft, otherwise its own."""
+        """Return the sender's id of the draft, otherwise its own."""
         found = self.client_id or self.own_id
         assert found is not None, "a draft without a client_id has an id of its own"
         return found

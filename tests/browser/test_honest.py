@@ -50,7 +50,7 @@ def test_a_mark_as_unread_survives_a_blur_and_one_from_another_device_ends_with_
     expect(badge(bob, "Lobby")).to_have_text("1")
     bob.say("Lobby", "an answer")
     expect(badge(bob, "Lobby")).to_be_hidden()
-    # The mark below is the later one only if this position was sent before it.
+    # The mark below is the later one only if the server gets this position before it.
     wait_until(lambda: bob.commands("read")[-1]["seq"] == 3, bob)
     # A mark from another device ends when the messages are read here.
     phone.open("Lobby")
