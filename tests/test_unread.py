@@ -5,6 +5,7 @@ import re
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -61,7 +62,9 @@ def test_for_a_new_user_only_messages_after_the_first_visit_are_unread(alice, bo
     post(rooms.lobby, alice)
     memberships.store_first_visits([bob.pk])
     assert count(bob, rooms.lobby) == Unread(head=1, read=1, unread=0, mentions=0)
-    post(rooms.lobby, alice, "@bob")
+    # A message has its time in whole milliseconds, so in the visit's own millisecond it would count as before it.
+    with time_machine.travel(timezone.now() + timedelta(milliseconds=5), tick=False):
+        post(rooms.lobby, alice, "@bob")
     assert count(bob, rooms.lobby) == Unread(head=2, read=1, unread=1, mentions=1)
 
 
