@@ -243,6 +243,15 @@ class Visitor:
             self.button(title).click()
             expect(self.box(title)).to_be_focused()
 
+    def until_counted(self):
+        """Wait until the page has its counts. Messages from before a user's first visit count as read, and the server
+        notes the visit when the page asks for them."""
+        for _ in range(100):
+            if any("heads" in frame for frame in self.received):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError("the page got no counts")
+
     def say(self, title, text):
         self.box(title).fill(text)
         self.box(title).press("Enter")

@@ -496,6 +496,7 @@ def test_a_workspace_keeps_its_shapes_and_catching_up_leaves_a_strip_a_strip(vis
     menu(bob, "Desk")
     expect(bob.box("Third")).to_have_count(0)
     expect(strip(bob, "Random")).to_be_visible()
+    bob.until_counted()
     alice.say("Random", "news")
     expect(strip(bob, "Random").locator(".unread")).to_have_text("1")
     bob.page.get_by_role("button", name=re.compile("^Catch up")).click()

@@ -275,7 +275,7 @@ def test_jump_to_date_uses_the_readers_time_zone(visit, site):
 def test_a_room_with_over_a_page_of_unread_messages_opens_at_the_first_of_them(visit, site):
     room = fill(site, "Missed", 30)
     alice = visit("alice", "/chat/Missed/")
-    wait_until(lambda: any("heads" in frame for frame in alice.received), alice)
+    alice.until_counted()
     alice.goto("/?rooms=")
     fill(site, "Missed", 230, first=31)
     expect(alice.button("Missed").locator(".unread")).to_have_text("200")
@@ -356,8 +356,7 @@ def test_a_late_page_of_history_takes_neither_the_focus_nor_the_readers_place(vi
 def test_sending_a_message_does_not_mark_unseen_messages_as_read(visit, site):
     fill(site, "Begun", 30)
     alice = visit("alice")
-    # Messages from before the first visit are read. The server notes the visit when the page asks for the counts.
-    wait_until(lambda: any("heads" in frame for frame in alice.received), alice)
+    alice.until_counted()
     fill(site, "Begun", 130, first=31)
     unread = alice.button("Begun").locator(".unread")
     expect(unread).to_have_text("100")
@@ -442,6 +441,7 @@ def test_the_sticky_day_covers_no_unread_message_and_moves_nothing(visit, site):
     bob.page.evaluate(frame)
     assert abs(message(bob, "Days", 90).evaluate(top) - before) < 1
     # A separator behind the sticky day is not in view.
+    alice.until_counted()
     choose_at_message(alice, "Days", "text 119", "Mark as unread")
     new = alice.log("Days").locator(".new")
     above = alice.pane("Days").get_by_role("button", name="new above")
@@ -595,6 +595,7 @@ def test_history_and_mentions_pass_the_accessibility_checks(visit, site):
     site.shell("from chat.models import Room; Room.objects.create(title='Aside')")
     alice = visit("alice")
     alice.open("Lobby")
+    alice.until_counted()
     bob = visit("bob", "/chat/Lobby/")
     bob.say("Lobby", "look, @alice")
     expect(alice.log("Lobby").locator(".for-me")).to_have_count(1)

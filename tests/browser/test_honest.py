@@ -16,6 +16,7 @@ def pause(visitor, ms=800):
 def test_mentions_in_a_pane_that_is_scrolled_out_of_view_stay_unread(visit, site):
     charlie, alice = visit("charlie", viewport={"width": 900, "height": 700}), visit("alice", "/chat/Here/")
     charlie.open("Here", "There", "Lobby", "Third")
+    charlie.until_counted()
     row = charlie.page.locator("[data-part=panes]")
     for scroll, hidden in ((10_000, "Here"), (0, "Third")):
         row.evaluate("(row, x) => { row.scrollLeft = x; }", scroll)
@@ -34,6 +35,7 @@ def test_mentions_in_a_pane_that_is_scrolled_out_of_view_stay_unread(visit, site
 def test_a_mark_as_unread_survives_a_blur_and_one_from_another_device_ends_with_an_answer(visit):
     bob, phone, alice = visit("bob"), visit("bob"), visit("alice", "/chat/Lobby/")
     bob.open("Lobby")
+    bob.until_counted()
     alice.say("Lobby", "one")
     alice.say("Lobby", "two")
     expect(bob.texts("Lobby")).to_have_count(2)
@@ -68,8 +70,7 @@ def test_a_mark_as_unread_survives_a_blur_and_one_from_another_device_ends_with_
 def test_deleted_rooms_are_not_counted(visit, site):
     site.shell("from chat.models import Room; Room.objects.create(title='Gone')")
     alice = visit("alice")
-    # Messages from before the first visit are read. The server notes the visit when the page asks for the counts.
-    wait_until(lambda: any("heads" in frame for frame in alice.received), alice)
+    alice.until_counted()
     post(site, ("Gone", 1, 3))
     expect(alice.page).to_have_title("(3) Multichat")
     site.shell("from chat.models import Room; Room.objects.get(title='Gone').delete()")
@@ -102,6 +103,7 @@ def test_on_a_phone_the_next_unread_button_does_not_move_the_pane(visit, site):
     expect(phone.pane("Lobby").get_by_text("No messages yet.")).to_be_visible()
     next_unread = phone.page.get_by_role("button", name="Next unread")
     expect(next_unread).to_be_hidden()
+    phone.until_counted()
     before = phone.pane("Lobby").bounding_box()
     post(site, ("Random", 1, 2))
     expect(next_unread).to_be_visible()

@@ -28,7 +28,7 @@ def alone(visitor, title):
 def test_a_provisional_pane_comes_back_after_catching_up(visit, site):
     bob = visit("bob", viewport=WIDE)
     bob.open("Lobby")
-    bob.expect_state("Connected")
+    bob.until_counted()
     say(site, "Random", *(f"line {number}" for number in range(60)))
     say(site, "Third", "@bob look")
     say(site, "Here", "one")
@@ -74,7 +74,7 @@ def test_a_provisional_pane_comes_back_after_catching_up(visit, site):
 def test_the_keys_of_catching_up_are_changed_and_switched_off(visit, site):
     bob = visit("bob", viewport=WIDE)
     bob.open("Lobby")
-    bob.expect_state("Connected")
+    bob.until_counted()
     say(site, "Random", *(f"line {number}" for number in range(60)))
     keyboard, page = bob.page.keyboard, bob.page
     keyboard.press("Control+Slash")

@@ -218,6 +218,7 @@ def test_all_who_have_confirmed_an_alert_are_listed_and_a_long_one_takes_two_lin
 def test_an_alert_is_seen_whether_or_not_its_room_is_open_and_got_it_holds_on_all_devices(visit, site):
     bob, phone, alice = visit("bob"), visit("bob", viewport={"width": 360, "height": 740}), visit("alice")
     alice.open("Here")
+    bob.until_counted()
     # Staff choose the type. It is part of the draft, and after one message it is over.
     kind = alice.pane("Here").get_by_role("combobox", name="Type of message")
     alice.box("Here").fill("Do not deploy before 18:00")

@@ -37,6 +37,7 @@ def hold(visitor, url):
 
 
 def test_signing_in_returns_to_the_requested_page(page, site):
+    site.clean()
     page.goto(site.url + "/chat/Lobby/")
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
     sign_in(page, site, "bob", "/chat/Lobby/")

@@ -191,6 +191,7 @@ def test_a_direct_room_is_opened_from_the_people_list(visit, site):
     alice, bob = visit("alice"), visit("bob")
     for visitor in (alice, bob):
         visitor.open("Lobby")
+    bob.until_counted()
     people = alice.pane("Lobby").get_by_text("2 people here")
     people.wait_for(state="attached")
     alice.pane("Lobby").locator("room-people summary").click()

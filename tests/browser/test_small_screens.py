@@ -26,6 +26,7 @@ def test_a_small_screen_shows_messages_and_the_composer(visit, site, width, heig
     post(site, ("Lobby", 1, 40), ("Random", 1, 2))
     bob = visit("bob", "/chat/Lobby/", viewport={"width": width, "height": height})
     expect(bob.texts("Lobby").last).to_be_in_viewport()
+    bob.until_counted()
     site.shell("from chat.models import Room; Room.objects.get(title='Random').send_message('psst', None)")
     expect(bob.page.get_by_role("button", name="Next unread")).to_be_visible()
     expect(bob.box("Lobby")).to_be_in_viewport(ratio=1)

@@ -189,6 +189,7 @@ def test_logging_out_works_with_an_old_token(two_tabs, site):
 
 
 def test_two_login_forms_in_two_tabs_end_signed_in(browser, site):
+    site.clean()
     context = browser.new_context()
     first, second = Visitor(context.new_page(), site), Visitor(context.new_page(), site)
     for tab in (first, second):

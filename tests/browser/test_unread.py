@@ -70,6 +70,7 @@ def test_only_messages_in_view_are_marked_as_read_on_all_devices(visit, site):
     bob, phone, alice = visit("bob"), visit("bob"), visit("alice", "/chat/News/")
     bob.open("News", "Other")
     phone.open("News")
+    bob.until_counted()
     alice.say("News", "one")
     expect(bob.texts("News")).to_have_text(["one"])
     wait_until(lambda: bob.commands("read") + phone.commands("read"), bob)
@@ -114,7 +115,7 @@ def test_only_messages_in_view_are_marked_as_read_on_all_devices(visit, site):
 def test_unread_rooms_are_peeked_at_and_caught_up_with_and_the_panes_come_back(visit, site):
     bob = visit("bob", viewport={"width": 1320, "height": 780}, keep=False)
     bob.open("Lobby", "Here")
-    bob.expect_state("Connected")
+    bob.until_counted()
     for title, texts in (("Random", ["a"]), ("Third", ["b", "b2"]), ("There", ["@bob c"])):
         for text in texts:
             site.shell(f"from chat.models import Room; Room.objects.get(title={title!r}).send_message({text!r}, None)")
@@ -200,7 +201,7 @@ def test_unread_rooms_are_peeked_at_and_caught_up_with_and_the_panes_come_back(v
 def test_the_next_screen_while_catching_up_leaves_no_line_out_and_ends_with_the_next_room(visit, site):
     post(site, ("Random", 1, 100), ("Third", 1, 2))
     bob = visit("bob", viewport={"width": 1000, "height": 700})
-    bob.expect_state("Connected")
+    bob.until_counted()
     look_away(bob)
     for title, count in (("Random", 60), ("Third", 1)):
         site.shell(
@@ -252,6 +253,7 @@ def test_the_bar_of_catching_up_takes_two_rows_on_a_phone(visit, site):
     alice = visit("alice", locale="de-DE")
     page = alice.page
     expect(page.get_by_role("status").first).to_contain_text("Verbunden")
+    alice.until_counted()
     page.set_viewport_size({"width": 360, "height": 740})
     page.evaluate("document.hasFocus = () => false; dispatchEvent(new Event('blur'))")
     for title in ("Unterbrechungsfreie Stromversorgung", "Third", "Random"):
@@ -283,6 +285,7 @@ def test_a_closed_room_counts_messages_and_opens_at_the_first_unread_one(visit, 
     alice.open("Long")
     expect(alice.texts("Long")).to_have_count(30)
     expect(badge(alice, "Long")).to_be_hidden()
+    alice.until_counted()
     alice.toggle("Long").click()
     post(site, ("Long", 31, 76))
     expect(badge(alice, "Long")).to_have_text("46")
@@ -304,6 +307,7 @@ def test_a_closed_room_counts_messages_and_opens_at_the_first_unread_one(visit, 
 def test_the_room_list_follows_new_renamed_and_deleted_rooms(visit, site):
     bob, alice = visit("bob"), visit("alice")
     bob.expect_state("Connected")
+    alice.until_counted()
     site.shell("from chat.models import Room; Room.objects.create(title='Fresh')")
     expect(bob.button("Fresh")).to_be_visible()
     post(site, ("Fresh", 1, 2))
