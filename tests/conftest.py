@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests import migrated
+from tests.servers.quantities import IS_FULL
 
 if TYPE_CHECKING:  # models can only be imported once Django is set up
     from chat.models import Room
@@ -94,6 +95,14 @@ def _empty_tables(case):
         if connection.vendor == "sqlite" and "sqlite_stat1" in connection.introspection.table_names(cursor):
             cursor.execute("DELETE FROM sqlite_stat1")
             cursor.execute("ANALYZE sqlite_schema")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what script/soak alone runs. A test that is named with its module, as a::b, always runs."""
+    if IS_FULL or any("::" in argument for argument in config.args):
+        return
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("full_size")])
+    items[:] = [item for item in items if not item.get_closest_marker("full_size")]
 
 
 def pytest_collection_finish(session):
