@@ -1,6 +1,7 @@
 """The real server on a database of its own, and visitors in real Chromium."""
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -13,9 +14,10 @@ import urllib.error
 import urllib.request
 from collections import defaultdict
 from pathlib import Path
+from weakref import WeakSet
 
 import pytest
-from playwright.sync_api import BrowserContext, StorageState, expect
+from playwright.sync_api import BrowserContext, Page, StorageState, ViewportSize, expect
 
 from tests import migrated
 from tests.browser.ports import free_port
@@ -40,6 +42,9 @@ Room.objects.create(title="Staff", staff_only=True)
 # The pages of a browser context share a process, because all are of one site. The process stays between two tests, so
 # it has compiled the page's scripts already.
 ONE_RENDERER = ["--renderer-process-limit=1", "--disable-site-isolation-trials"]
+WINDOW: ViewportSize = {"width": 1280, "height": 720}
+# What a test does to a page by these lasts as long as the page, so no other test uses that page.
+LASTING = ("add_init_script", "emulate_media", "expose_function", "on", "once", "route", "route_web_socket")
 # The development server. The other kind, uvicorn, is forked with the libraries, because tests start it often.
 DAPHNE = ["-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", "{port}", "multichat.asgi:application"]
 
@@ -70,9 +75,9 @@ class Site:
         self.log = folder / "server.log"
         self.process: subprocess.Popen[bytes] | beside.Fork | None = None
         self.python: subprocess.Popen[str] | None = None
-        # By user: the cookies of their session, and signed-in browser contexts that no test uses now.
+        # By user: the cookies of their session, and pages, each in a context of its own, that no test uses now.
         self.states: dict[str, StorageState] = {}
-        self.contexts: defaultdict[str, list[BrowserContext]] = defaultdict(list)
+        self.pages: defaultdict[str, list[Page]] = defaultdict(list)
         self._fill_database()
         with self._sql() as sql:
             self.rooms = sql.execute("SELECT id, title, title_key, staff_only FROM chat_room").fetchall()
@@ -183,17 +188,28 @@ class Visitor:
         self.received = []
         self.problems = []
         self.main = page.get_by_role("main")
-        page.on("websocket", self._listen)
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
         # How often the browser may ask whether to leave the page; the answer is yes.
         self.may_leave = 0
-        page.on("dialog", self._answer)
-        page.on("console", self._hear)
+        self._listeners = {
+            "websocket": self._listen,
+            "pageerror": self._fail,
+            "dialog": self._answer,
+            "console": self._hear,
+        }
+        for event, listener in self._listeners.items():
+            listen(page, event, listener)
+
+    def leave(self):
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
 
     def _listen(self, socket):
         self.sockets.append(socket)
         socket.on("framesent", lambda frame: self.sent.append(json.loads(frame)))
         socket.on("framereceived", lambda frame: self.received.append(json.loads(frame)))
+
+    def _fail(self, error):
+        self.problems.append(str(error))
 
     def _answer(self, dialog):
         if dialog.type == "beforeunload" and self.may_leave:
@@ -299,12 +315,36 @@ def site(request, tmp_path_factory, collected):
     site.end()
 
 
+changed_pages: WeakSet[Page] = WeakSet()
+listen = Page.on
+
+
+def _note_changes():
+    """Let each method that changes a page for good note the page."""
+
+    def noting(method, page_of):
+        @functools.wraps(method)
+        def change(*arguments, **options):
+            changed_pages.add(page_of(arguments))
+            return method(*arguments, **options)
+
+        return change
+
+    for name in LASTING:
+        setattr(Page, name, noting(getattr(Page, name), lambda arguments: arguments[0]))
+    BrowserContext.new_cdp_session = noting(BrowserContext.new_cdp_session, lambda arguments: arguments[1])
+
+
+_note_changes()
+
+
 @pytest.fixture
 def visit(browser, site):
     """Open an address for a user, signed in, in a browser context that no other visitor of the test has.
 
-    Without options of the context it is one of an earlier test, if there is one, which has the static files already.
-    A test that changes the context itself, such as its clock, asks for one that is not kept.
+    Without options of the context its page is one of an earlier test, if there is one: it has fetched the static files,
+    and its process has compiled the scripts. A test that changes the context itself, such as its clock, asks for one
+    that is not kept.
     """
     visitors = []
     kept = []
@@ -315,21 +355,21 @@ def visit(browser, site):
         if context is None:
             state = signed_in(browser, site, name)
             is_kept = keep and not options and name in CAST
-            if is_kept and site.contexts[name]:
-                context = site.contexts[name].pop()
-                [page] = context.pages
-                # Another test may have ended the session that this context was kept with.
+            if is_kept and site.pages[name]:
+                page = site.pages[name].pop()
+                context = page.context
+                # Another test may have ended the session that this page was kept with.
                 context.clear_cookies()
                 context.add_cookies(state["cookies"])
             else:
                 # Motion takes a third of the processor's time, and no test needs it but those that ask for it.
                 context = browser.new_context(storage_state=state, **({"reduced_motion": "reduce"} | options))
+                page = context.new_page()
             if is_kept:
-                kept.append((name, context))
+                kept.append((name, page))
         visitor = Visitor(page or context.new_page(), site)
         visitors.append(visitor)
-        if viewport:
-            visitor.page.set_viewport_size(viewport)
+        visitor.page.set_viewport_size(viewport or WINDOW)
         visitor.goto(path)
         return visitor
 
@@ -338,25 +378,28 @@ def visit(browser, site):
     # Chromium at times never answers when a context is disposed of while a page of it is being loaded.
     for page in pages:
         page.goto("about:blank")
-    for name, context in kept:
-        if name in site.states:
-            forget(context, site, name)
-            site.contexts[name].append(context)
+    for visitor in visitors:
+        visitor.leave()
+    reused = [forget(page, site, name) for name, page in kept if name in site.states]
     for page in pages:
-        page.close()
+        if page not in reused:
+            page.close()
     assert [problem for visitor in visitors for problem in visitor.problems] == []
 
 
-def forget(context, site, name):
-    """Leave a context as it was after its user signed in: their cookies, an empty storage and no permissions.
+def forget(page, site, name):
+    """Keep a page for the next test: without what it stores, permissions, or what a test has changed for good.
 
-    The next test begins with the page that this opens. It keeps the process when the other pages are closed.
+    Returns the page that is kept: a new one where this one is closed or was changed for good.
     """
-    devtools = context.new_cdp_session(context.new_page())
-    devtools.send("Storage.clearDataForOrigin", {"origin": site.url, "storageTypes": "local_storage"})
-    context.clear_cookies()
-    context.add_cookies(site.states[name]["cookies"])
+    context = page.context
+    if page in changed_pages or page.is_closed():
+        page = context.new_page()
+    page.goto(f"{site.url}/healthz")
+    page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
     context.clear_permissions()
+    site.pages[name].append(page)
+    return page
 
 
 def signed_in(browser, site, name):
