@@ -7,9 +7,10 @@ import uuid
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -18,7 +19,7 @@ from chat.live import audiences, database, hub
 from chat.live.positions import Positions
 from chat.live.watchers import Watchers
 from chat.models import Event, Membership, Room
-from chat.store import actions, layouts, levels, memberships, policies, presence, unread
+from chat.store import actions, layouts, levels, memberships, policies, presence, room_actions, unread
 from chat.store.actions import Draft
 from chat.store.layouts import Panes
 from chat.store.memberships import Move
@@ -211,6 +212,30 @@ async def test_a_watcher_loses_a_room_that_closes_and_gets_it_back_when_it_opens
         await database.write(lobby.save)
         await watcher.until(lambda: lobby.pk in watcher.rooms)
         await watcher.until_unread(lobby, 1)
+
+
+async def test_no_count_follows_the_closing_of_a_pane_although_the_lists_are_not_read_yet(
+    updated_by, bob, charlie, rooms, monkeypatch
+):
+    room = await database.write(lambda: room_actions.create_room("Plans", who="members", members=[bob.pk, charlie.pk]))
+    async with watching(bob) as watcher:
+        await watcher.socket.send(command="join", room=room.pk)
+        await watcher.until(lambda: "join" in watcher.frames[-1])
+        with monkeypatch.context() as patched:
+            patched.setattr(audiences, "load_own", Mock(side_effect=OperationalError))
+            await database.write(room.remove_member, bob)
+            await watcher.until(lambda: watcher.frames[-1].get("leave") == str(room.pk))
+            del watcher.heads[room.pk]
+            await post(room, charlie)
+            await post(rooms.lobby, charlie)
+            await watcher.until_unread(rooms.lobby, 1)
+            await post(room, charlie)
+            await post(rooms.lobby, charlie)
+            await watcher.until_unread(rooms.lobby, 2)
+            assert room.pk not in watcher.heads
+            await database.write(room.add_member, bob)
+        # The list is as it was before, and so it is not sent again.
+        await watcher.until_unread(room, 2)
 
 
 async def test_a_watcher_gets_staff_rooms_while_the_user_is_staff(updated_by, bob, rooms):

@@ -173,6 +173,7 @@ class Hub:
         """Close a session's pane, and send the reason."""
         audit.write("revoked", user=session.user_id, room=room, reason=reason.value)
         self.leave(session, room)
+        self.watchers.room_lost(session.user_id, room)
         session.reply(protocol.encode(Left(leave=str(room), reason=reason.value)))
 
     def advance(self, room: int, epoch: str, events: Iterable[LoggedEvent]) -> None:

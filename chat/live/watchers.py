@@ -49,6 +49,8 @@ class Watchers:
         # Users whose rooms as a member have to be read again, and rooms whose members have.
         self._own_old: dict[int, None] = {}
         self._members_old: set[int] = set()
+        # By user: rooms whose panes were closed because the user lost the right, until the lists are read again.
+        self._lost: dict[int, set[int]] = {}
         self._failing: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -78,6 +80,7 @@ class Watchers:
         self._new_users.pop(user, None)
         self._own_old.pop(user, None)
         self._listed.pop(user, None)
+        self._lost.pop(user, None)
         if self.is_idle:
             self._counting.clear()
 
@@ -114,6 +117,11 @@ class Watchers:
         self._own_old |= dict.fromkeys(self._audiences.members(concern.rooms))
         self._members_old |= concern.rooms
         self._work()
+
+    def room_lost(self, user: int, room: int) -> None:
+        """Send a user no more counts of a room, although their list has it until it is read again."""
+        if user in self._audiences:
+            self._lost.setdefault(user, set()).add(room)
 
     def position_moved(self, user: int, room: int) -> None:
         """Update a count, because a socket of this process has moved the user's read position."""
@@ -175,15 +183,17 @@ class Watchers:
             while self._audiences and self._has_work():
                 # Each part fails alone, so that a pair that cannot be counted does not delay other news.
                 done = [
-                    await self._try(self._counting.announce, "unread counts could not be sent; trying again"),
                     await self._try(self._read_own_rooms, "rooms of members could not be read; trying again"),
                     await self._try(self._list_rooms, "rooms could not be listed; trying again"),
+                    # After the lists, because a user may have lost one of the rooms.
+                    await self._try(self._counting.announce, "unread counts could not be sent; trying again"),
                     await self._try(self._answer_watches, "rooms could not be sent; trying again"),
                     await self._try(self._add_new_users, "first visits could not be stored; trying again"),
                     await self._try(self._counting.read_moves, "read positions could not be read; trying again"),
                     await self._try(self._counting.count_pairs, "unread messages could not be counted; trying again"),
                     await self._try(self._counting.add_news, "new messages could not be counted; trying again"),
                 ]
+                self._end_losses()
                 await asyncio.sleep(0 if all(done) else conf.SWEEP_SECONDS)
         finally:
             self._task = None
@@ -233,6 +243,14 @@ class Watchers:
                 if not self._are_rooms_old:
                     self._send_rooms(user)
             await share.pause_if_used()
+
+    def _end_losses(self) -> None:
+        """Rely on the lists again, which were read after the rights were lost. Some may have been given back since."""
+        # A check of rights marks the lists as old before it closes panes.
+        if self._lost and not (self._are_rooms_old or self._own_old or self._members_old):
+            lost, self._lost = self._lost, {}
+            for user, rooms in lost.items():
+                self._send_heads(user, rooms)
 
     async def _list_rooms(self) -> None:
         """Sort users by kind, load the rooms of each kind, and send the list to users whose rooms have changed."""
@@ -306,9 +324,11 @@ class Watchers:
 
     def _heads(self, user: int, rooms: Iterable[int]) -> Iterable[Frame]:
         """Return frames with the unread counts of these rooms, if they are counted and the user may enter them."""
-        names, get = self._audiences.rooms(user), self._counting.counts.get
+        names, get, lost = self._audiences.rooms(user), self._counting.counts.get, self._lost.get(user, ())
         heads = {
-            names[room]: self._head(user, room, known) for room in rooms if room in names and (known := get(user, room))
+            names[room]: self._head(user, room, known)
+            for room in rooms
+            if room in names and room not in lost and (known := get(user, room))
         }
         entries = iter(heads.items())
         while part := dict(islice(entries, MAX_HEADS)):
