@@ -1,7 +1,8 @@
 """Runs servers, manage.py, and tasks of tests.servers.database, in processes forked from one that has the libraries.
 
-Each has an environment of its own, because none of the libraries reads Django's settings when it is imported. A task
-takes 0.2 s of CPU time this way instead of 0.7, and the start of a server 0.6 s instead of 1.2.
+Each has an environment of its own, because none of the libraries reads Django's settings when it is imported. The start
+of a server takes 0.6 s of CPU time this way instead of 1.2, and the first task of an environment 0.2 s instead of 0.7.
+Later tasks run in the same process.
 """
 
 import atexit
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from collections import defaultdict
 from pathlib import Path
 
 from tests.servers.quantities import TIMEOUT
@@ -143,35 +145,71 @@ def _become(environment, output, errors):
     os.environ.update(environment)
 
 
+class _Worker:
+    """A process with one environment that runs tasks, one after another."""
+
+    def __init__(self, environment):
+        self._pipe, pipe = _processes.Pipe()
+        self._process = _processes.Process(target=_work, args=(pipe, environment), daemon=True)
+        self._process.start()
+        pipe.close()
+
+    def run(self, task, arguments):
+        """Return the answer and None, or None and the traceback of the task."""
+        self._pipe.send((task, arguments))
+        if not self._pipe.poll(SECONDS):
+            raise TimeoutError(f"{task} takes longer than {SECONDS} s")
+        return self._pipe.recv()
+
+    def end(self):
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+
+# By environment: workers that run no task now. Threads may ask at the same time, each of a worker of its own.
+_idle: defaultdict[frozenset[tuple[str, str]], list[_Worker]] = defaultdict(list)
+
+
 def ask(environment, task, *arguments):
     """Run a task and return its answer as JSON. Raises RuntimeError with its traceback when it fails."""
-    receiver, sender = _processes.Pipe(duplex=False)
-    process = _processes.Process(target=_answer, args=(sender, environment, task, arguments))
-    process.start()
-    sender.close()
+    idle = _idle[frozenset(environment.items())]
     try:
-        if not receiver.poll(SECONDS):
-            raise TimeoutError(f"{task} takes longer than {SECONDS} s")
-        answer, failure = receiver.recv()
+        worker = idle.pop()
+    except IndexError:
+        worker = _Worker(environment)
+    try:
+        answer, failure = worker.run(task, arguments)
     except EOFError:
+        worker.end()
         raise RuntimeError(f"{task} ended without an answer") from None
-    finally:
-        receiver.close()
-        # It has answered, failed, or run out of time.
-        process.kill()
-        process.join()
+    except BaseException:
+        worker.end()
+        raise
+    idle.append(worker)
     if failure:
         raise RuntimeError(f"{task} failed: {failure}")
     return answer
 
 
-def _answer(pipe, environment, task, arguments):
+def end_workers(environment):
+    """End the workers of an environment that no test asks again."""
+    for worker in _idle.pop(frozenset(environment.items()), ()):
+        worker.end()
+
+
+def _work(pipe, environment):
     os.environ.clear()
     os.environ.update(environment)
-    try:
-        from tests.servers import database
+    while True:
+        try:
+            task, arguments = pipe.recv()
+        except EOFError:
+            return
+        try:
+            from tests.servers import database
 
-        outcome = database.answer(task, *arguments), None
-    except BaseException:
-        outcome = None, traceback.format_exc()
-    pipe.send(outcome)
+            outcome = database.answer(task, *arguments), None
+        except BaseException:
+            outcome = None, traceback.format_exc()
+        pipe.send(outcome)

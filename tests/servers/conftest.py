@@ -28,7 +28,7 @@ def template_state():
         migrated.copy_to(state / "db.sqlite3")
         maker = Server(state)
         maker.ask("make", ROOMS)
-        maker.listening.close()
+        maker.close()
         yield state
 
 
@@ -41,7 +41,7 @@ def postgres():
             migrated.copy_to_postgres(cluster, "empty")
             maker = Server(state, database_url=cluster.create("template", template="empty"))
             maker.ask("make", ROOMS)
-            maker.listening.close()
+            maker.close()
             yield cluster
         finally:
             cluster.stop()

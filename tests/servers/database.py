@@ -1,4 +1,4 @@
-"""The tasks that tests run on a server's database, each in its own process (tests.servers.beside)."""
+"""The tasks that tests run on a server's database, in a process beside the server (tests.servers.beside)."""
 
 from collections.abc import Callable
 from typing import Any

@@ -7,27 +7,29 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Quantities:
     # Faulty layer: how many messages each of three clients sends into each of six rooms.
-    faulty_sends: int = 20
-    deaf_sends: int = 10
+    faulty_sends: int = 12
+    deaf_sends: int = 6
     # How often the connection is cut between commit and ack.
     cuts: int = 10
     unknown_commits: int = 5
     # How often SIGTERM is sent under load, and how many rolling restarts there are.
     drains: int = 1
     rolls: int = 1
+    # Pages of each of two users that write meanwhile.
+    rolled_pages: int = 3
     # Sockets that are cut at once, and how often two processes lose a user's last sockets at the same time.
-    herd: int = 100
+    herd: int = 60
     last_sockets: int = 4
     # How often the tabs of one user are cut or closed.
-    reconnects: int = 20
+    reconnects: int = 15
     # How long messages are sent beside a locked room.
     locked_seconds: float = 3.0
     # Pages that read one room; the length of each turn with and without reads, and the number of turns.
-    readers: int = 30
-    reading_seconds: float = 2.0
+    readers: int = 20
+    reading_seconds: float = 1.5
     reading_rounds: int = 1
     # Pages with twelve rooms each, all cut at once.
-    pages: int = 25
+    pages: int = 16
     # Pages that watch a room, and how many unread messages they have there.
     watchers: int = 10
     backlog: int = 3000
@@ -39,20 +41,20 @@ class Quantities:
     grace_seconds: float = 1.5
     presence_seconds: float = 4.0
     # A client that never reads: how many frames it misses, and the bytes of each message.
-    unread_frames: int = 1500
-    unread_bytes: int = 3000
+    unread_frames: int = 300
+    unread_bytes: int = 15_000
     stuck_seconds: float = 3.0
     # How long a service is away, and the pause between two faults.
     away_seconds: float = 1.5
     pause_seconds: float = 0.4
     # How long a sender waits between two messages.
-    think_seconds: float = 0.02
+    think_seconds: float = 0.08
     # How often each cause of losing access is tried, in two processes, with Redis and without.
     revocation_rounds: int = 1
     # Requests for a page, and for its health, at the same time.
-    requests_at_once: int = 50
+    requests_at_once: int = 30
     # Connections that send nothing, or half a frame.
-    idle_sockets: int = 700
+    idle_sockets: int = 400
     # Messages of a room that is deleted while others send.
     deleted_messages: int = 8_000
     # Frames of the fuzzer.
@@ -73,6 +75,7 @@ FULL = Quantities(
     unknown_commits=100,
     drains=10,
     rolls=5,
+    rolled_pages=6,
     herd=2000,
     last_sockets=200,
     reconnects=50,
@@ -93,6 +96,7 @@ FULL = Quantities(
     stuck_seconds=10.0,
     away_seconds=10.0,
     pause_seconds=2.0,
+    think_seconds=0.02,
     revocation_rounds=13,
     requests_at_once=150,
     idle_sockets=2000,

@@ -342,6 +342,7 @@ class Server(Program):
     def close(self):
         self.kill()
         self.listening.close()
+        beside.end_workers(self.environment)
 
     def ask(self, task, *arguments):
         """Run a task of tests.servers.database beside the server, on its database, and return its answer."""

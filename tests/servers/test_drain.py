@@ -16,6 +16,7 @@ from tests.servers.conftest import recorded
 from tests.servers.figures import acks, in_ms, percentile, report
 from tests.servers.quantities import TIMEOUT, Q
 from tests.servers.services import WorkersServer, directory, wait_for
+from tests.servers.test_slow_reader import flood
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
@@ -25,12 +26,12 @@ PRESENCE = {"LEASE_SECONDS": 3.0, "LEASE_RENEW_SECONDS": 1.0, "GRACE_SECONDS": 1
 
 
 async def write_on(page, room):
-    """Post messages until cancelled, with hardly a pause."""
+    """Post messages one after another until cancelled."""
     number = 0
     while True:
         number += 1
         await page.send(room, f"{page.name} {number}")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(Q.think_seconds)
 
 
 class Load:
@@ -84,12 +85,12 @@ async def until_present(pages, username):
         await page.until(lambda page=page: all(is_present(page, room) for room in ROOMS))
 
 
-async def checked_run(server, pages):
-    """Wait until all pages have the last messages; check the recorded run and return it."""
+async def checked_run(server, pages, *writers):
+    """Wait until all pages have the last messages; check the recorded run, with other writers' messages; return it."""
     last = {room: await pages[0].send(room, "last") for room in ROOMS}
     for page in pages:
         await page.until(lambda page=page: all(page.logs[str(room)].cursor >= seq for room, seq in last.items()))
-    run = await asyncio.to_thread(recorded, server, pages)
+    run = await asyncio.to_thread(recorded, server, [*pages, *writers])
     assert check(run) == []
     return run
 
@@ -98,9 +99,7 @@ async def stuck_page(open_page, url, writer):
     """Return a page that stopped reading, once its socket is full."""
     page = await open_page(url, "charlie@stuck", rooms=[3], heartbeat_seconds=60, receive_buffer=4096)
     page.stop_reading()
-    for _ in range(60):
-        writer.send(3, "x" * 30_000)
-    await writer.until_sent()
+    await flood(writer, 400, 15_000, room=3)
     return page
 
 
@@ -125,7 +124,7 @@ async def test_on_sigterm_drafts_are_acknowledged_and_each_client_gets_a_time_to
             await asyncio.to_thread(server.start)
             for page in pages:
                 await page.until(lambda page=page: page.is_connected)
-    run = await checked_run(server, pages)
+    run = await checked_run(server, pages, writer)
     report(f"SIGTERM ×{Q.drains}: ended within {max(took):.1f} s; acknowledged {in_ms(acks(run))}")
     assert max(took) < 10
     assert [page.closes for page in pages] == [[CloseCode.RESTARTING] * Q.drains] * len(pages)
@@ -164,9 +163,9 @@ async def test_a_rolling_restart_under_load_delays_no_page_and_shows_no_user_as_
         try:
             # Longer than it may take to check the recorded run, during which this process answers no heartbeat.
             open_ = partial(open_page, server.url, rooms=ROOMS, heartbeat_seconds=20)
-            alices = [await open_(f"alice@{number}") for number in range(6)]
+            alices = [await open_(f"alice@{number}") for number in range(Q.rolled_pages)]
             await until_present(alices, "alice")
-            bobs = [await open_(f"bob@{number}") for number in range(6)]
+            bobs = [await open_(f"bob@{number}") for number in range(Q.rolled_pages)]
             await until_present([*alices, *bobs], "bob")
             # Presence is written behind messages: what the first joins announce may come after their answers.
             for page in alices:

@@ -9,7 +9,7 @@ import pytest
 from chat.testing import check
 from tests.servers import beside
 from tests.servers.conftest import recorded
-from tests.servers.quantities import IS_FULL
+from tests.servers.quantities import IS_FULL, Q
 from tests.servers.services import BASE, PRINT_PEAK, Server
 
 pytestmark = pytest.mark.timeout(90)
@@ -30,7 +30,7 @@ async def write_on(page, room):
     while True:
         number += 1
         await page.send(room, f"{page.name} {number}")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(Q.think_seconds)
 
 
 async def restore_under(pages, server, tmp_path):

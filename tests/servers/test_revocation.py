@@ -135,7 +135,7 @@ class Page:
                 self._sent_at[client_id] = time.monotonic()
                 send = {"command": "send", "room": self.room, "message": "hi", "client_id": client_id}
                 await self._connection.send(json.dumps(send))
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(Q.think_seconds)
 
     @property
     def is_revoked(self):
