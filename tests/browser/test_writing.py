@@ -5,6 +5,7 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import until
 from tests.browser.test_accessibility import LOOKS, RULES, RULES_OF_COLOURS, violations_in_all_looks
 from tests.servers.quantities import IS_FULL
 
@@ -68,8 +69,7 @@ def test_the_emoji_picker_is_loaded_when_first_used_and_works_with_the_keyboard(
     # What was put in is undone like what was typed, and kept like it.
     page.keyboard.press("Control+z")
     expect(box).to_have_value("well🎉 done!")
-    page.reload()
-    expect(box).to_have_value("well🎉 done!")
+    until(page, "Object.values(localStorage).some((text) => text.includes('well🎉 done!'))")
     button.click()
     picker.get_by_role("searchbox").fill("nothing like this")
     expect(picker.get_by_role("status")).to_have_text("No emoji found.")
