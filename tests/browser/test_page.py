@@ -7,14 +7,12 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import MARKUP, ODD_TITLE, PASSWORD
 from tests.browser.test_delivery import post
-from tests.browser.test_panes import address
+from tests.browser.test_unread import address
 
 
 @pytest.mark.parametrize("site", ["uvicorn", pytest.param("daphne", marks=pytest.mark.full_size)], indirect=True)
-def test_two_users_talk_and_other_rooms_hear_nothing(visit):
-    alice, bob = visit("alice"), visit("bob")
-    alice.open("Here", "There")
-    bob.open("Here")
+def test_two_users_talk_and_other_rooms_hear_nothing(visit, site):
+    alice, bob = visit("alice", address(site, "Here", "There")), visit("bob", "/chat/Here/")
     for number in range(2):
         alice.say("Here", f"alice {number}")
         bob.say("Here", f"bob {number}")
@@ -295,8 +293,7 @@ def test_rooms_are_found_and_panes_reached_by_keys_inside_a_composer(visit, site
 
 
 def test_what_comes_late_does_not_take_the_focus_from_a_room_in_which_the_user_writes(visit, site):
-    alice = visit("alice")
-    alice.open("Lobby")
+    alice = visit("alice", "/chat/Lobby/")
     page, box = alice.page, alice.page.get_by_role("combobox", name="Find or jump")
 
     def write_meanwhile(held, title):

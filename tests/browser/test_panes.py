@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import until
 from tests.browser.test_delivery import post
-from tests.browser.test_unread import wait_until
+from tests.browser.test_unread import address, wait_until
 from tests.servers.quantities import TIMEOUT, Q
 
 # Panes come and change with a short motion.
@@ -20,12 +20,6 @@ MOTION_ENDS = """() => {
 }"""
 
 FUZZ_SEED = 20261121
-
-
-def address(site, *titles):
-    """Return the address of a page with these rooms open, which takes less time than a click for each."""
-    ids = {title: room for room, title, *_ in site.rooms}
-    return "/?rooms=" + ",".join(str(ids[title]) for title in titles)
 
 
 def titles(visitor):

@@ -9,12 +9,6 @@ from tests.browser.test_accessibility import violations
 
 
 def test_a_member_who_is_removed_keeps_what_was_typed_and_gets_nothing_more_of_the_room(visit, site):
-    site.shell(
-        "from chat.models import Room\n"
-        "from django.contrib.auth.models import User\n"
-        "room = Room.objects.create(title='Plans', members_only=True)\n"
-        "room.add_member(User.objects.get(username='alice'))"
-    )
     alice, bob = visit("alice", "/chat/Lobby/"), visit("bob", "/chat/Lobby/")
     page = alice.page
     # Only a room of members has a button that adds people to it.
@@ -22,6 +16,13 @@ def test_a_member_who_is_removed_keeps_what_was_typed_and_gets_nothing_more_of_t
     people.click()
     expect(alice.pane("Lobby").get_by_role("button", name="Message bob")).to_be_visible()
     expect(alice.pane("Lobby").get_by_role("button", name="Add people")).to_have_count(0)
+    # A new one is shown to its members alone.
+    site.shell(
+        "from chat.models import Room\n"
+        "from django.contrib.auth.models import User\n"
+        "room = Room.objects.create(title='Plans', members_only=True)\n"
+        "room.add_member(User.objects.get(username='alice'))"
+    )
     alice.open("Plans")
     expect(bob.button("Lobby")).to_be_visible()
     expect(bob.button("Plans")).to_have_count(0)
@@ -130,9 +131,7 @@ def test_a_room_of_members_is_made_renamed_and_archived_live(visit):
 
 def test_a_direct_room_is_opened_from_a_list_of_people_and_seen_by_its_people_alone(visit, site):
     site.shell("from django.contrib.auth.models import User\nUser.objects.get_or_create(username='emil')")
-    alice, bob, charlie = visit("alice"), visit("bob"), visit("charlie")
-    for visitor in (alice, bob):
-        visitor.open("Lobby")
+    alice, bob, charlie = visit("alice", "/chat/Lobby/"), visit("bob", "/chat/Lobby/"), visit("charlie")
     bob.until_counted()
     alice.pane("Lobby").get_by_text("2 people here").wait_for(state="attached")
     alice.pane("Lobby").locator("room-people summary").click()

@@ -4,7 +4,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.test_delivery import change
-from tests.browser.test_panes import MOTION_ENDS, address
+from tests.browser.test_panes import MOTION_ENDS
+from tests.browser.test_unread import address
 
 # Closes the results, and returns what moves in the next frame: each pane's way to the left and how long it takes.
 CLOSE = """() => {
@@ -27,9 +28,8 @@ def test_search_leads_by_keyboard_from_the_box_to_each_message(visit, site):
         "random.send_message('another déploy <b>here</b>', alice)\n"
         "staff.send_message('a secret deployment', alice)"
     )
-    bob = visit("bob")
-    bob.open("Lobby")
-    bob.box("Lobby").focus()
+    bob = visit("bob", "/chat/Lobby/")
+    expect(bob.box("Lobby")).to_be_focused()
     page = bob.page
     page.keyboard.press("Control+k")
     page.keyboard.type("deploy")

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import PASSWORD, Visitor, sign_in, until
 from tests.browser.test_files import PASTE, TEXT, TRANSFER, TRAYS_LOADED
-from tests.browser.test_panes import address
+from tests.browser.test_unread import address
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ BY_INPUT_METHOD = """(element, key) => element.dispatchEvent(
 
 
 def test_the_emoji_picker_is_loaded_when_first_used_and_works_with_the_keyboard(visit):
-    bob = visit("bob")
-    page, loaded = bob.page, []
-    page.on("request", lambda request: loaded.append(request.url))
-    bob.open("Lobby")
-    assert [url for url in loaded if "emoji" in url] == []
+    bob = visit("bob", "/chat/Lobby/")
+    page = bob.page
+    expect(bob.box("Lobby")).to_be_focused()
+    loaded = page.evaluate("performance.getEntriesByType('resource').map(({name}) => name)")
+    assert len(loaded) > 3 and [url for url in loaded if "emoji" in url] == []
     box, picker = bob.box("Lobby"), page.get_by_role("dialog", name="Choose an emoji")
     button = bob.pane("Lobby").get_by_role("button", name="Emoji")
     # Only a phone needs a button for a new line.
@@ -78,10 +78,10 @@ def test_the_emoji_picker_is_loaded_when_first_used_and_works_with_the_keyboard(
 
 
 def test_names_of_people_rooms_and_emoji_are_completed_without_leaving_the_box(visit, site):
-    alice, bob = visit("alice"), visit("bob")
-    alice.open("Lobby")
-    bob.open("Lobby")
+    alice, bob = visit("alice", "/chat/Lobby/"), visit("bob", "/chat/Lobby/")
     page, box = bob.page, bob.box("Lobby")
+    expect(alice.box("Lobby")).to_be_focused()
+    expect(box).to_be_focused()
     choices = bob.pane("Lobby").get_by_role("listbox")
     options = choices.get_by_role("option")
     # Those who are here come first, then others who may enter.
@@ -233,14 +233,13 @@ def test_a_phone_has_a_way_to_write_a_new_line(visit):
 
 def test_a_pane_shows_who_is_here_and_who_is_writing_unless_they_turn_it_off(visit, site):
     site.shell("from chat.models import Room; Room.objects.create(title='Quiet')")  # without users yet
-    alice, bob = visit("alice"), visit("bob")
-    alice.open("Quiet")
+    alice = visit("alice", "/chat/Quiet/")
     here = alice.pane("Quiet").locator("summary")
     expect(here).to_have_text(re.compile("1 person here"))
     # The avatars are those of others.
     expect(here.locator(".avatar")).to_have_count(0)
     expect(here.locator("svg")).to_be_visible()
-    bob.open("Quiet")
+    bob = visit("bob", "/chat/Quiet/")
     expect(here).to_have_text(re.compile("2 people here"))
     expect(here.locator(".avatar")).to_have_text(["BO"])
     expect(here.locator("svg")).to_be_hidden()
@@ -289,9 +288,9 @@ def test_my_mentions_are_listed_newest_first_and_open_at_their_place(visit, site
         "third.send_message('second @BOB <b>bold</b>', alice)\n"
         "staff.send_message('secret @bob', alice)\n"
     )
-    bob = visit("bob")
-    bob.open("Random")
+    bob = visit("bob", "/chat/Random/")
     page = bob.page
+    expect(bob.box("Random")).to_be_focused()
     button, panel = page.get_by_role("button", name="Mentions", exact=True), page.get_by_role("dialog", name="Mentions")
     button.click()
     items = panel.get_by_role("listitem")
