@@ -60,24 +60,6 @@ def test_a_wrong_password_is_explained_and_the_right_one_leads_to_the_requested_
     expect(page.get_by_role("button", name="Log in")).to_be_visible()
 
 
-def test_other_users_neither_see_nor_open_a_staff_room(visit):
-    # That users on the staff see it, another test shows: it opens the room.
-    bob = visit("bob", "/chat/Nowhere/")
-    expect(bob.button("Lobby")).to_be_visible()
-    expect(bob.button("Staff")).to_have_count(0)
-    assert "Staff" not in bob.page.content()
-    for title in ("Nowhere", "Staff"):
-        if title == "Staff":
-            bob.goto("/chat/Staff/")
-        expect(bob.page.get_by_role("alert")).to_have_text(f"There is no room called “{title}”.")
-        expect(bob.page.get_by_role("region")).to_have_count(0)
-        box = bob.page.get_by_role("combobox", name="Find or jump")
-        box.fill(title)
-        box.press("Enter")
-        expect(bob.page.locator("#not-found")).to_have_text(f"There is no room called “{title}”.")
-    assert not any("Staff" in str(frame) for frame in bob.received)
-
-
 def test_three_panes_share_one_socket_and_need_four_collected_files(visit, collected):
     alice = visit("alice")
     alice.open("Lobby")
@@ -189,12 +171,27 @@ def test_markup_is_shown_as_text_in_titles_names_and_messages(visit):
     # `visit` fails on dialogs and on violations of the content security policy.
 
 
-def test_a_room_with_any_title_is_opened_by_its_address_and_by_its_name(visit, site):
-    bob = visit("bob", "/chat/" + ODD_TITLE.replace("%", "%25").replace("?", "%3F") + "/")
+def test_address_and_name_open_a_room_with_any_title_and_to_other_users_no_staff_room(visit, site):
+    # That users on the staff see and open it, another test shows.
+    bob = visit("bob", "/chat/Nowhere/")
+    expect(bob.button("Lobby")).to_be_visible()
+    expect(bob.button("Staff")).to_have_count(0)
+    assert "Staff" not in bob.page.content()
+    box, missing = bob.page.get_by_role("combobox", name="Find or jump"), "There is no room called “%s”."
+    for title in ("Nowhere", "Staff"):
+        if title == "Staff":
+            bob.goto("/chat/Staff/")
+        expect(bob.page.get_by_role("alert")).to_have_text(missing % title)
+        expect(bob.page.get_by_role("region")).to_have_count(0)
+        box.fill(title)
+        box.press("Enter")
+        expect(bob.page.locator("#not-found")).to_have_text(missing % title)
+    assert not any("Staff" in str(frame) for frame in bob.received)
+    # Any title.
+    bob.goto("/chat/" + ODD_TITLE.replace("%", "%25").replace("?", "%3F") + "/")
     expect(bob.pane(ODD_TITLE)).to_be_visible()
     expect(bob.box(ODD_TITLE)).to_be_focused()
     site.shell("from chat.models import Room; Room.objects.get_or_create(title='Made since')")
-    box = bob.page.get_by_role("combobox", name="Find or jump")
     for typed, title in (("random", "Random"), (ODD_TITLE, ODD_TITLE), ("made SINCE", "Made since")):
         box.fill(typed)
         box.press("Enter")
@@ -203,7 +200,7 @@ def test_a_room_with_any_title_is_opened_by_its_address_and_by_its_name(visit, s
     expect(bob.toggle("Made since")).to_have_attribute("aria-pressed", "true")
     box.fill("..")
     box.press("Enter")
-    expect(bob.page.get_by_role("alert")).to_have_text("There is no room called “..”.")
+    expect(bob.page.get_by_role("alert")).to_have_text(missing % "..")
     bob.goto("/chat/lObBy/")
     expect(bob.pane("Lobby")).to_be_visible()
 

@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.test_delivery import change, post, swallow_sends
@@ -266,33 +265,35 @@ def test_signing_out_forgets_drafts_and_no_other_tab_stores_one(visit, site):
     assert other.page.evaluate("localStorage.length") == 0
 
 
-# The first two stand for missing and for full storage; script/soak tries them all.
-STORAGES = [
-    "for (const name of ['localStorage', 'sessionStorage'])"
+# By name of the window. The first two stand for missing and for full storage; script/soak tries them all.
+STORAGES = {
+    "missing": "for (const name of ['localStorage', 'sessionStorage'])"
     " Object.defineProperty(window, name, {get: () => { throw new DOMException('', 'SecurityError'); }})",
-    "Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError'); }",
-    "Object.defineProperty(window, 'localStorage', {get: () => null})",
-    "Object.defineProperty(window, 'localStorage', {get: () => undefined})",
-    "Storage.prototype.setItem = () => {}",
-]
+    "full": "Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError'); }",
+    "null": "Object.defineProperty(window, 'localStorage', {get: () => null})",
+    "undefined": "Object.defineProperty(window, 'localStorage', {get: () => undefined})",
+    "deaf": "Storage.prototype.setItem = () => {}",
+}
 
 
-@pytest.mark.parametrize("storage", STORAGES if IS_FULL else STORAGES[:2])
-def test_without_storage_the_page_works_and_warns_before_a_draft_is_lost(visit, site, storage):
-    make(site, "Bare")
+def test_without_storage_the_page_works_and_warns_before_a_draft_is_lost(visit, site):
     bob = visit("bob", "/healthz")
-    bob.page.add_init_script(storage)
-    bob.goto("/chat/Bare/")
-    bob.expect_state("Connected")
-    bob.say("Bare", "it works")
-    expect(bob.texts("Bare")).to_have_text(["it works"])
-    assert not bob.page.evaluate(IS_GUARDED)
-    bob.box("Bare").fill("half a text")
-    expect(bob.page.locator(".notice")).to_contain_text("lost if you close the page")
-    assert bob.page.evaluate(IS_GUARDED)
-    bob.box("Bare").fill("")
-    expect(bob.page.locator(".notice")).to_have_count(0)
-    assert not bob.page.evaluate(IS_GUARDED)
+    for name, storage in STORAGES.items():
+        bob.page.add_init_script(f"if (window.name === {name!r}) {{ {storage}; }}")
+    for name in STORAGES if IS_FULL else list(STORAGES)[:2]:
+        make(site, name)
+        bob.page.evaluate("(name) => { window.name = name; }", name)
+        bob.goto(f"/chat/{name}/")
+        bob.expect_state("Connected")
+        bob.say(name, "it works")
+        expect(bob.texts(name)).to_have_text(["it works"])
+        assert not bob.page.evaluate(IS_GUARDED)
+        bob.box(name).fill("half a text")
+        expect(bob.page.locator(".notice")).to_contain_text("lost if you close the page")
+        assert bob.page.evaluate(IS_GUARDED)
+        bob.box(name).fill("")
+        expect(bob.page.locator(".notice")).to_have_count(0)
+        assert not bob.page.evaluate(IS_GUARDED)
 
 
 # Words, one long word, and characters that each take many code points.
