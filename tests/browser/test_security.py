@@ -149,7 +149,7 @@ def test_no_payload_runs_in_frames_of_the_server(watched, site):
     bob.page.route_web_socket(re.compile("/chat/stream/"), forge)
     bob.goto("/chat/Lobby/")
     for payload in (forged[0], forged[-1]):
-        expect(bob.page.get_by_text(payload).first).to_be_visible()
+        expect(bob.page.get_by_text(payload).first).to_be_visible(timeout=20_000)
     # The page may fail on an invalid date, but it may not run it.
     bob.problems[:] = [
         problem for problem in bob.problems if "HIT" in problem or "CSP" in problem or "asked" in problem
