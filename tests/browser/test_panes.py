@@ -8,7 +8,9 @@ from collections import Counter, defaultdict
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_unread import wait_until
+from tests.browser.conftest import until
+from tests.browser.test_delivery import post
+from tests.browser.test_unread import address, wait_until
 from tests.servers.quantities import TIMEOUT, Q
 
 # Panes come and change with a short motion.
@@ -51,9 +53,8 @@ def drag(visitor, title, onto):
     mouse.up()
 
 
-def test_panes_are_moved_by_key_menu_and_drag_and_the_address_keeps_their_order(visit):
-    bob = visit("bob", viewport={"width": 1320, "height": 780})
-    bob.open("Lobby", "Random", "Third")
+def test_panes_are_moved_by_key_menu_and_drag_and_the_address_keeps_their_order(visit, site):
+    bob = visit("bob", address(site, "Lobby", "Random", "Third"), viewport={"width": 1320, "height": 780})
     bob.box("Random").fill("half a sentence")
     bob.page.keyboard.press("Alt+Shift+ArrowLeft")
     assert titles(bob) == in_document(bob) == ["Random", "Lobby", "Third"]
@@ -91,25 +92,23 @@ def test_panes_are_moved_by_key_menu_and_drag_and_the_address_keeps_their_order(
     assert not bob.page.evaluate("Object.keys(localStorage).some((key) => /outbox|draft/.test(key))")
 
 
-def test_signing_out_forgets_drafts(visit, site):
-    charlie = visit("charlie", "/chat/Lobby/")
-    site.states.pop("charlie")  # this session ends here
-    charlie.box("Lobby").fill("secret")
-    assert charlie.page.evaluate("localStorage.length") == 1
-    charlie.page.get_by_role("button", name="Log out").click()
-    expect(charlie.page.get_by_role("button", name="Log in")).to_be_visible()
-    assert charlie.page.evaluate("localStorage.length") == 0
-
-
-def test_only_the_row_of_panes_scrolls_sideways(visit):
-    alice = visit("alice", viewport={"width": 1320, "height": 780})
-    alice.open("Lobby", "Random", "Third", "Here", "There", "Staff")
+def test_only_the_row_of_panes_scrolls_sideways_and_a_swipe_over_a_log_moves_it(visit, site):
+    post(site, ("Lobby", 1, 40))
+    path = address(site, "Lobby", "Random", "Third", "Here", "There")
+    alice = visit("alice", path, viewport={"width": 1320, "height": 780})
+    alice.open("Staff")
     expect(alice.pane("Staff")).to_be_in_viewport()
     expect(alice.pane("Lobby")).not_to_be_in_viewport()
     assert alice.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert min(pane.bounding_box()["width"] for pane in alice.page.locator("room-pane").all()) >= 280
     expect(alice.pane("Staff").locator(".to")).to_have_text("Staffstaff only")
     expect(alice.pane("Staff").locator(".to")).to_be_visible()
+    row = alice.page.locator("[data-part=panes]")
+    row.evaluate("(e) => { e.scrollLeft = 0; }")
+    expect(alice.log("Lobby")).to_be_in_viewport()
+    alice.log("Lobby").hover()
+    alice.page.mouse.wheel(200, 0)
+    until(alice.page, "document.querySelector('[data-part=panes]').scrollLeft > 150")
 
 
 # An act of the user between two keys, as the page receives it. None of them answers a key of the test.
@@ -162,7 +161,10 @@ def test_each_key_goes_to_the_room_that_had_the_focus(visit, site):
     """Each letter is only in the room whose composer had the focus when it was typed."""
     chance = random.Random(FUZZ_SEED)
     names = [f"Fuzz {letter}" for letter in "abcde"]
-    site.shell(f"from chat.models import Room\nfor title in {names!r}: Room.objects.create(title=title)")
+    made = (
+        f"from chat.models import Room\nprint(*(Room.objects.create(title=title).pk for title in {names!r}), sep=',')"
+    )
+    first_four = site.shell(made).split()[-1].rpartition(",")[0]
     bob = visit("bob", "/healthz")
     sockets = []
     joining = set()
@@ -186,8 +188,8 @@ def test_each_key_goes_to_the_room_that_had_the_focus(visit, site):
         server.on_message(answer)
 
     bob.page.route_web_socket("**/chat/stream/**", connect)
-    bob.goto("/chat/Fuzz a/")
-    bob.open("Fuzz b", "Fuzz c", "Fuzz d")
+    bob.goto(f"/?rooms={first_four}")
+    bob.box("Fuzz d").focus()
     rooms = bob.page.evaluate("JSON.parse(document.getElementById('config').textContent).rooms")
     cdp = bob.page.context.new_cdp_session(bob.page)
 
@@ -269,7 +271,15 @@ def letters_kept(site, visitor, *, rooms):
     return {room: counts_of_letters(letters) for room, letters in found.items()}
 
 
-def test_another_browser_opens_the_saved_layout(visit):
+# Prints the titles of the panes that bob's next page opens.
+SAVED = """
+from chat.models import Membership
+saved = Membership.objects.filter(user__username="bob", position__isnull=False).order_by("position")
+print(*saved.values_list("room__title", flat=True))
+"""
+
+
+def test_another_browser_opens_the_saved_layout(visit, site):
     bob = visit("bob")
     bob.open("Here", "There", "Lobby")
     bob.page.keyboard.press("Alt+Shift+ArrowLeft")
@@ -285,13 +295,9 @@ def test_another_browser_opens_the_saved_layout(visit):
     elsewhere = visit("bob", "/")
     expect(elsewhere.page.get_by_role("region")).to_have_count(3)
     assert titles(elsewhere) == ["Here", "Lobby", "There"]
-    # A tab that a link opened adds the rooms that its user opens, and closes none that other tabs have saved.
-    link = visit("bob", "/chat/Third/")
-    link.open("Random")
-    for _ in range(100):
-        link.page.evaluate("new Promise((done) => { setTimeout(done, 50); })")
-        if link.commands("layout"):
-            break
-    expect(link.pane("Random")).to_be_visible()
-    assert titles(visit("bob", "/")) == ["Here", "Lobby", "There", "Random"]
     assert elsewhere.pane("Here").bounding_box()["width"] > elsewhere.pane("There").bounding_box()["width"] + 60
+    # A tab that a link opened adds the rooms that its user opens, and closes none that other tabs have saved.
+    link = visit("bob", "/chat/Third/", context=elsewhere.page.context)
+    link.open("Random")
+    expect(link.pane("Random")).to_be_visible()
+    wait_until(lambda: site.shell(SAVED).split("\n")[-2] == "Here Lobby There Random", link)

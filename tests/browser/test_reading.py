@@ -5,7 +5,6 @@ import os
 import re
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.test_accessibility import violations
@@ -74,9 +73,7 @@ def test_a_text_is_typeset_as_nodes(visit, site):
     assert alice.page.evaluate("navigator.clipboard.readText()") == SNIPPET
     assert violations(alice.page) == []
     # Its own fold: about twenty lines.
-    bob = visit("bob", "/chat/Reading/")
-    bob.say("Reading", "line\n" * 22)
-    bob.say("Reading", "line\n" * 30 + "the end")
+    post(site, "Reading", "line\n" * 22, "line\n" * 30 + "the end")
     expect(alice.texts("Reading")).to_have_count(4)
     expect(log.get_by_role("button", name="Show all")).to_have_count(1)
     if folder := os.environ.get("PICTURES"):
@@ -135,25 +132,18 @@ PLAIN = [
 ]
 
 
-@pytest.fixture
-def sources(visit):
-    """A page that can import the modules as they are written. The server has only the bundle."""
-    bob = visit("bob", "/chat/Lobby/", keep=False)
+def test_the_nodes_of_each_text_have_its_text_and_those_of_a_hostile_one_are_made_in_10_ms(visit):
+    """The page imports the modules as they are written, because the server has only the bundle."""
+    bob = visit("bob", "/healthz")
     source = Path(__file__).parents[2] / "static/chat"
     bob.page.route(
         "**/source/**", lambda route: route.fulfill(path=source / route.request.url.partition("/source/")[2])
     )
-    return bob
-
-
-def test_the_nodes_of_each_text_of_the_table_have_its_text_also_where_names_are_marked(sources):
-    shown = sources.page.evaluate(SHOWN, [case["text"] for case in CASES] + PLAIN)
+    bob.goto("/?rooms=")
+    # Also where names are marked.
+    shown = bob.page.evaluate(SHOWN, [case["text"] for case in CASES] + PLAIN)
     assert shown["others"] == []
     assert shown["same"] > 100 and shown["marks"] > 2
-
-
-def test_the_nodes_of_a_hostile_text_are_made_in_10_ms(sources):
-    bob = sources
     assert [entry for entry in bob.page.evaluate(HOSTILE) if entry[0] >= 10] == []
 
 
@@ -176,15 +166,9 @@ def test_directions_and_marks_stay_within_their_paragraph(visit, site):
     expect(by).to_contain_text("evil")
     name, time = by.locator("[data-part=author]").bounding_box(), by.locator("time").bounding_box()
     assert name["x"] + name["width"] <= time["x"]
-    # The laptop travels.
-    before = by.locator("time").inner_text()
-    devtools = alice.page.context.new_cdp_session(alice.page)
-    devtools.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Kathmandu"})
-    expect(by.locator("time")).not_to_have_text(before)
-    devtools.send("Emulation.setTimezoneOverride", {"timezoneId": ""})
 
 
-def test_hidden_words_decide_no_direction_in_warnings_and_alerts(visit, site):
+def test_warnings_and_alerts_say_what_they_are_and_hidden_words_decide_no_direction_there(visit, site):
     site.shell(
         "from django.contrib.auth.models import User; from chat.models import Room\n"
         "bob, room = User.objects.get(username='bob'), Room.objects.get(title='Lobby')\n"
@@ -201,6 +185,16 @@ def test_hidden_words_decide_no_direction_in_warnings_and_alerts(visit, site):
     pinned = alice.pane("Lobby").locator(".pinned [data-part=text]")
     expect(pinned).to_have_text(["שלום עולם @alice", "hello @alice"])
     assert [text.evaluate(direction) for text in pinned.all()] == ["rtl", "ltr"]
+    # What an operator says from the command line.
+    for kind in ("warning", "alert", "muted"):
+        site.manage("say", "Lobby", f"a {kind}", "--type", kind)
+    expect(alice.log("Lobby").locator(".warning").last).to_contain_text("Warning")
+    expect(alice.log("Lobby").locator(".note.alert").last).to_contain_text("Alert")
+    expect(alice.log("Lobby").locator(".muted").last).to_contain_text("Muted: a muted")
+    expect(alice.log("Lobby").locator(".muted").last).to_contain_text("System")
+    expect(alice.log("Lobby").locator(".muted .avatar").last).to_have_text("✦")
+    if not alice.page.evaluate("'ariaNotify' in document"):
+        expect(alice.page.locator("[data-part=announcer]")).to_contain_text("System in Lobby: a muted")
 
 
 TRAVEL = """
@@ -218,12 +212,20 @@ with log.append([here.pk]) as batch:
     batch.post(batch.rooms[here.pk], body="see", **quoted, **author)
 actions.post_message(here, bob, "an alarm", msg_type=2)
 """
+TIME_IN = """([at, timeZone]) =>
+  new Intl.DateTimeFormat('en-GB', {hour: 'numeric', minute: '2-digit', timeZone}).format(new Date(at))"""
 
 
-def test_times_of_alerts_quotes_and_found_messages_follow_the_reader_to_another_zone(visit, site):
+def test_times_of_messages_alerts_quotes_and_hits_follow_the_reader_to_another_zone(visit, site):
     site.shell(TRAVEL)
-    alice = visit("alice", "/chat/Here and now/", keep=False)
+    alice = visit("alice", "/healthz", locale="en-GB")
     page, pane = alice.page, alice.pane("Here and now")
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Tokyo"})
+    alice.goto("/chat/Here and now/")
+    time = pane.locator("message-list .message time").first
+    at = time.get_attribute("datetime")
+    expect(time).to_have_text(page.evaluate(TIME_IN, [at, "Asia/Tokyo"]))
     page.keyboard.press("Control+k")
     page.keyboard.type("quoted")
     page.get_by_role("option", name="Search messages for “quoted”").click()
@@ -234,8 +236,8 @@ def test_times_of_alerts_quotes_and_found_messages_follow_the_reader_to_another_
     pinned = pane.locator(".pinned [data-part=by]")
     shown = [(head, head.inner_text()), (pinned, pinned.inner_text())]
     title = hit.get_attribute("title")
-    devtools = page.context.new_cdp_session(page)
     devtools.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Kathmandu"})
+    expect(time).to_have_text(page.evaluate(TIME_IN, [at, "Asia/Kathmandu"]))
     for element, before in shown:
         expect(element).not_to_have_text(before)
     expect(hit).not_to_have_attribute("title", title)

@@ -6,38 +6,17 @@ import re
 from playwright.sync_api import expect
 
 from tests.browser.test_accessibility import violations
-from tests.browser.test_accounts import CHOSEN
 
 
-def test_two_people_from_an_invitation_to_the_removal_from_a_room(visit, site):
-    alice = visit("alice")
+def test_a_member_who_is_removed_keeps_what_was_typed_and_gets_nothing_more_of_the_room(visit, site):
+    alice, bob = visit("alice", "/chat/Lobby/"), visit("bob", "/chat/Lobby/")
     page = alice.page
-    page.get_by_role("button", name="Invite", exact=True).click()
-    page.get_by_role("button", name="Make a link").click()
-    link = page.get_by_role("link", name="/invite/").inner_text()
-    erin = visit("erin", link.removeprefix(site.url), context=page.context.browser.new_context())
-    erin.page.get_by_label("Username").fill("erin")
-    erin.page.locator("#id_password1").fill(CHOSEN)
-    erin.page.locator("#id_password2").fill(CHOSEN)
-    erin.page.get_by_role("button", name="Sign up").click()
-    expect(erin.box("Lobby")).to_be_visible()
-
-    # A direct message, from the list of people.
-    alice.goto("/?rooms=")
-    alice.open("Lobby")
+    # Only a room of members has a button that adds people to it.
     people = alice.pane("Lobby").locator("room-people summary")
     people.click()
+    expect(alice.pane("Lobby").get_by_role("button", name="Message bob")).to_be_visible()
     expect(alice.pane("Lobby").get_by_role("button", name="Add people")).to_have_count(0)
-    alice.pane("Lobby").get_by_role("button", name="Message erin").click()
-    expect(alice.box("erin")).to_be_focused()
-    alice.say("erin", "welcome")
-    erin.page.get_by_role("list", name="People").get_by_role("button", name=re.compile("^alice")).click()
-    expect(erin.texts("alice").last).to_have_text("welcome")
-    # So that she is not here for the next tests.
-    erin.toggle("Lobby").click()
-    expect(erin.pane("Lobby")).to_have_count(0)
-
-    # Added to a room of members from its list of people.
+    # A new one is shown to its members alone.
     site.shell(
         "from chat.models import Room\n"
         "from django.contrib.auth.models import User\n"
@@ -45,63 +24,62 @@ def test_two_people_from_an_invitation_to_the_removal_from_a_room(visit, site):
         "room.add_member(User.objects.get(username='alice'))"
     )
     alice.open("Plans")
-    expect(erin.button("Lobby")).to_be_visible()
-    expect(erin.button("Plans")).to_have_count(0)
+    expect(bob.button("Lobby")).to_be_visible()
+    expect(bob.button("Plans")).to_have_count(0)
     people = alice.pane("Plans").locator("room-people summary")
     people.click()
     add_people = alice.pane("Plans").get_by_role("button", name="Add people")
-    expect(add_people).to_be_visible()
-    assert violations(page) == []
     add_people.click()
     settings = page.get_by_role("dialog", name="Plans")
     person = settings.get_by_role("combobox", name="Add people")
     expect(person).to_be_focused()
-    person.fill("erin")
-    person.press("Enter")
-    expect(settings.get_by_role("list", name="Members")).to_contain_text("erin")
-    erin.open("Plans")
+    person.fill("bob")
+    settings.get_by_role("button", name="Add", exact=True).click()
+    expect(settings.get_by_role("list", name="Members")).to_contain_text("bob")
+    bob.open("Plans")
     page.keyboard.press("Escape")
     expect(people).to_be_focused()
     alice.say("Plans", "the price is five")
-    expect(erin.texts("Plans").last).to_have_text("the price is five")
-    erin.box("Plans").fill("not sent yet")
+    expect(bob.texts("Plans").last).to_have_text("the price is five")
+    bob.box("Plans").fill("not sent yet")
 
     # Removed: the pane closes, says why, and keeps what was typed. tests/servers/test_revocation.py measures the time
     # until the page is notified. Here a busy browser has to paint two pages too.
     people.click()
+    expect(alice.pane("Plans").get_by_role("button", name="Message bob")).to_be_visible()
+    assert violations(page) == []
     add_people.click()
     with page.expect_response("**/members/"):
-        settings.get_by_role("button", name="Remove erin").click()
-    expect(erin.pane("Plans")).to_have_count(0, timeout=3000)
-    leave = next(frame for frame in erin.received if frame.get("reason") == "ROOM_ACCESS_DENIED")
-    notice = erin.page.get_by_role("alert").filter(has_text="“Plans” was closed.")
+        settings.get_by_role("button", name="Remove bob").click()
+    expect(bob.pane("Plans")).to_have_count(0, timeout=3000)
+    leave = next(frame for frame in bob.received if frame.get("reason") == "ROOM_ACCESS_DENIED")
+    notice = bob.page.get_by_role("alert").filter(has_text="“Plans” was closed.")
     expect(notice).to_contain_text("You don't have access")
-    expect(erin.page.get_by_text("not sent yet")).to_be_visible()
-    # What is written there later is not sent to her page.
+    expect(bob.page.get_by_text("not sent yet")).to_be_visible()
+    # What is written there later is not sent to his page.
     page.keyboard.press("Escape")
     alice.say("Plans", "the price is six")
     expect(alice.texts("Plans").last).to_have_text("the price is six")
-    alice.say("erin", "see you")
-    expect(erin.texts("alice").last).to_have_text("see you")
-    frames = erin.received[erin.received.index(leave) + 1 :]
+    alice.say("Lobby", "see you")
+    expect(bob.texts("Lobby").last).to_have_text("see you")
+    frames = bob.received[bob.received.index(leave) + 1 :]
     assert "Plans" not in json.dumps(frames) and "price" not in json.dumps(frames)
-    # An error answers what her page had sent before it knew, such as that she is typing.
+    # An error answers what his page had sent before it knew, such as that he is typing.
     about_room = [frame for frame in frames if f'"{leave["leave"]}"' in json.dumps(frame)]
     assert [frame for frame in about_room if frame.get("error") != "ROOM_INVALID"] == []
     # Nor do the list, "Find or jump", the search or an address know the room.
-    expect(erin.button("Plans")).to_have_count(0)
-    erin.page.get_by_role("combobox", name="Find or jump").fill("Plan")
-    found = erin.page.get_by_role("listbox", name="Rooms found").get_by_role("option")
+    expect(bob.button("Plans")).to_have_count(0)
+    bob.page.get_by_role("combobox", name="Find or jump").fill("Plan")
+    found = bob.page.get_by_role("listbox", name="Rooms found").get_by_role("option")
     expect(found).to_have_text([re.compile("Search messages")])
-    answer = erin.page.request.get(f"{site.url}/search/?q=price")
+    answer = bob.page.request.get(f"{site.url}/search/?q=price")
     assert answer.ok and answer.json()["results"] == []
-    erin.goto("/chat/Plans/")
-    expect(erin.page.get_by_role("alert").first).to_contain_text("There is no room")
-    erin.page.context.close()
+    bob.goto("/chat/Plans/")
+    expect(bob.page.get_by_role("alert").first).to_contain_text("There is no room")
 
 
-def test_a_room_of_members_from_its_making_to_the_removal_of_a_member(visit, site):
-    alice, bob, charlie = visit("alice"), visit("bob"), visit("charlie")
+def test_a_room_of_members_is_made_renamed_and_archived_live(visit):
+    alice, bob = visit("alice"), visit("bob")
     page = alice.page
     new_room = page.get_by_role("button", name="New room")
     new_room.click()
@@ -128,27 +106,16 @@ def test_a_room_of_members_from_its_making_to_the_removal_of_a_member(visit, sit
     dialog.get_by_role("button", name="Create room").click()
     expect(alice.box("Plans")).to_be_focused()
     expect(alice.pane("Plans")).to_contain_text("What we do next")
-    # Bob sees it at once, and charlie does not.
+    # Bob sees it at once.
     bob.button("Plans").click()
     bob.say("Plans", "hello")
     expect(alice.texts("Plans").last).to_have_text("hello")
-    expect(charlie.button("Lobby")).to_be_visible()
-    expect(charlie.button("Plans")).to_have_count(0)
-    charlie.goto("/chat/Plans/")
-    expect(charlie.page.get_by_role("alert").first).to_contain_text("There is no room")
-    # Added by alice, renamed, and removed again while charlie's pane is open.
-    settings = page.get_by_role("dialog", name="Plans")
+    # Its settings are in the menu of its pane.
     alice.pane("Plans").get_by_role("button", name="More", exact=True).click()
     page.get_by_role("menuitem", name="Members and settings").click()
-    settings.get_by_role("combobox", name="Add people").fill("charlie")
-    settings.get_by_role("button", name="Add", exact=True).click()
-    expect(settings.get_by_role("list", name="Members")).to_contain_text("charlie")
+    settings = page.get_by_role("dialog", name="Plans")
+    expect(settings.get_by_role("list", name="Members")).to_contain_text("bob")
     assert violations(page) == []
-    charlie.button("Plans").click()
-    expect(charlie.texts("Plans").last).to_have_text("hello")
-    settings.get_by_role("button", name="Remove charlie").click()
-    expect(charlie.pane("Plans")).to_have_count(0)
-    expect(charlie.button("Plans")).to_have_count(0)
     settings.get_by_role("textbox", name="Room title").fill("Ideas")
     settings.get_by_role("button", name="Save").click()
     expect(bob.pane("Ideas")).to_be_visible()
@@ -162,42 +129,14 @@ def test_a_room_of_members_from_its_making_to_the_removal_of_a_member(visit, sit
     expect(bob.box("Ideas")).not_to_be_editable()
 
 
-def test_a_direct_room_of_several_people_is_seen_by_them_alone(visit, site):
+def test_a_direct_room_is_opened_from_a_list_of_people_and_seen_by_its_people_alone(visit, site):
     site.shell("from django.contrib.auth.models import User\nUser.objects.get_or_create(username='emil')")
-    alice, bob, charlie = visit("alice"), visit("bob"), visit("charlie")
-    page = bob.page
-    page.get_by_role("button", name="New direct room").click()
-    dialog = page.get_by_role("dialog", name="New direct room")
-    person = dialog.get_by_role("combobox", name="Add people")
-    expect(person).to_be_focused()
-    dialog.get_by_role("button", name="Open room").click()
-    expect(dialog.get_by_role("alert")).to_have_text("Choose at least one person.")
-    for name in ("alice", "emil"):
-        person.fill(name)
-        person.press("Enter")
-    assert violations(page) == []
-    dialog.get_by_role("button", name="Open room").click()
-    box = page.get_by_role("textbox", name="Message alice, emil")
-    expect(box).to_be_focused()
-    box.fill("just the three of us")
-    box.press("Enter")
-    row = alice.page.get_by_role("list", name="People").get_by_role("button", name=re.compile("^bob, emil"))
-    row.click()
-    expect(alice.log("bob, emil")).to_contain_text("just the three of us")
-    expect(charlie.page.get_by_role("list", name="People").get_by_role("listitem")).to_have_count(0)
-
-
-def test_a_direct_room_is_opened_from_the_people_list(visit, site):
-    alice, bob = visit("alice"), visit("bob")
-    for visitor in (alice, bob):
-        visitor.open("Lobby")
+    alice, bob, charlie = visit("alice", "/chat/Lobby/"), visit("bob", "/chat/Lobby/"), visit("charlie")
     bob.until_counted()
-    people = alice.pane("Lobby").get_by_text("2 people here")
-    people.wait_for(state="attached")
+    alice.pane("Lobby").get_by_text("2 people here").wait_for(state="attached")
     alice.pane("Lobby").locator("room-people summary").click()
     names = alice.pane("Lobby").get_by_role("list", name="People here")
     expect(names.get_by_role("button")).to_have_count(1)
-    assert violations(alice.page) == []
     names.get_by_role("button", name="Message bob").click()
     expect(alice.box("bob")).to_be_focused()
     alice.say("bob", "just for you")
@@ -215,3 +154,24 @@ def test_a_direct_room_is_opened_from_the_people_list(visit, site):
     expect(options.first).to_have_attribute("aria-selected", "true")
     find.press("Enter")
     expect(alice.box("charlie")).to_be_focused()
+    # A room of several people.
+    bob.page.get_by_role("button", name="New direct room").click()
+    dialog = bob.page.get_by_role("dialog", name="New direct room")
+    person = dialog.get_by_role("combobox", name="Add people")
+    expect(person).to_be_focused()
+    dialog.get_by_role("button", name="Open room").click()
+    expect(dialog.get_by_role("alert")).to_have_text("Choose at least one person.")
+    for name in ("alice", "emil"):
+        person.fill(name)
+        person.press("Enter")
+    assert violations(bob.page) == []
+    dialog.get_by_role("button", name="Open room").click()
+    expect(bob.box("alice, emil")).to_be_focused()
+    bob.say("alice, emil", "just the three of us")
+    alice.page.get_by_role("list", name="People").get_by_role("button", name=re.compile("^bob, emil")).click()
+    expect(alice.log("bob, emil")).to_contain_text("just the three of us")
+    # Charlie sees only the room that alice opened with him.
+    items = charlie.page.get_by_role("list", name="People").get_by_role("listitem")
+    expect(items).to_have_count(1)
+    expect(items).to_contain_text("alice")
+    expect(items).not_to_contain_text("bob")

@@ -3,7 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.test_delivery import change
 from tests.browser.test_panes import MOTION_ENDS
+from tests.browser.test_unread import address
 
 # Closes the results, and returns what moves in the next frame: each pane's way to the left and how long it takes.
 CLOSE = """() => {
@@ -26,9 +28,8 @@ def test_search_leads_by_keyboard_from_the_box_to_each_message(visit, site):
         "random.send_message('another déploy <b>here</b>', alice)\n"
         "staff.send_message('a secret deployment', alice)"
     )
-    bob = visit("bob")
-    bob.open("Lobby")
-    bob.box("Lobby").focus()
+    bob = visit("bob", "/chat/Lobby/")
+    expect(bob.box("Lobby")).to_be_focused()
     page = bob.page
     page.keyboard.press("Control+k")
     page.keyboard.type("deploy")
@@ -76,12 +77,20 @@ def test_search_leads_by_keyboard_from_the_box_to_each_message(visit, site):
     expect(results).to_have_count(0)
 
 
+BUDGETS = """
+from django.contrib.auth.models import User
+from chat.models import Room
+room, bob = Room.objects.get(title="Lobby"), User.objects.get(username="bob")
+for month in ("May", "June", "July"):
+    room.send_message(f"the budget of {month}", bob)
+"""
+
+
 def test_results_follow_what_others_do_with_the_messages_meanwhile(visit, site):
-    alice, bob = visit("alice", "/chat/Lobby/"), visit("bob", "/chat/Lobby/")
-    page = bob.page
-    for text in ("the budget of May", "the budget of June", "the budget of July"):
-        alice.say("Lobby", text)
-        expect(bob.texts("Lobby").last).to_have_text(text)
+    site.shell(BUDGETS)
+    alice = visit("alice", "/chat/Lobby/")
+    page = alice.page
+    expect(alice.texts("Lobby")).to_have_count(3)
     page.keyboard.press("Control+k")
     page.keyboard.type("budget")
     page.get_by_role("option", name="Search messages for “budget”").click()
@@ -92,18 +101,10 @@ def test_results_follow_what_others_do_with_the_messages_meanwhile(visit, site):
     expect(results.get_by_role("status")).to_have_text("3 messages")
     results.get_by_label("Order of results").select_option("newest")
     expect(results.locator(".hit").first).to_contain_text("July")
-    alice.log("Lobby").get_by_role("article").filter(has_text="June").hover()
-    alice.log("Lobby").get_by_role("article").filter(has_text="June").get_by_role(
-        "button", name="More about this message"
-    ).click()
-    alice.page.get_by_role("menuitem", name="Delete").click()
-    alice.page.get_by_role("button", name="Delete", exact=True).click()
+    change(site, ("Lobby", [(2, None)]))
     expect(results.locator(".hit")).to_have_count(2)
     expect(results.get_by_role("status")).to_have_text("2 messages")
-    alice.box("Lobby").press("F2")
-    expect(alice.box("Lobby")).to_have_value("the budget of July")
-    alice.box("Lobby").fill("the budget of August")
-    alice.box("Lobby").press("Enter")
+    change(site, ("Lobby", [(3, "the budget of August")]))
     expect(results.locator(".hit").first).to_contain_text("August")
     # What expired is gone, too.
     site.shell(
@@ -114,15 +115,13 @@ def test_results_follow_what_others_do_with_the_messages_meanwhile(visit, site):
     )
     site.manage("prune")
     expect(results.locator(".hit")).to_have_count(1)
-    expect(bob.log("Lobby").get_by_text("the budget of May")).to_have_count(0)
+    expect(alice.log("Lobby").get_by_text("the budget of May")).to_have_count(0)
 
 
 def test_on_a_phone_the_first_search_shows_its_results_and_a_hit_its_message(visit, site):
-    alice = visit("alice", "/?rooms=")
-    alice.open("Lobby")
-    alice.say("Lobby", "the needle is here")
-    alice.page.set_viewport_size({"width": 360, "height": 740})
-    alice.goto("/chat/Random/")
+    site.shell("from chat.models import Room; Room.objects.get(title='Lobby').send_message('the needle is here', None)")
+    alice = visit("alice", "/chat/Random/", viewport={"width": 360, "height": 740})
+    expect(alice.box("Random")).to_be_focused()
     page = alice.page
     page.keyboard.press("Control+k")
     page.keyboard.type("needle")
@@ -135,35 +134,39 @@ def test_on_a_phone_the_first_search_shows_its_results_and_a_hit_its_message(vis
     expect(alice.texts("Lobby").last).to_be_visible()
 
 
-@pytest.mark.parametrize("rooms", [("Lobby",), ("Lobby", "Random", "Third")], ids=["one", "three"])
-@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-def test_results_come_and_go_with_the_motion_of_panes(visit, motion, rooms):
-    bob = visit("bob", viewport={"width": 1320, "height": 780}, reduced_motion=motion)
-    bob.open(*rooms)
-    page = bob.page
-    page.keyboard.press("Control+k")
-    page.keyboard.type("absentword")
-    page.get_by_role("option", name="Search messages for").click()
-    results = page.get_by_role("region", name="Search results")
-    expect(results.get_by_role("status")).to_have_text("No messages found.")
-    # They come as a pane does.
-    motions = [
-        element.evaluate("(e) => [getComputedStyle(e).animationName, getComputedStyle(e).animationDuration]")
-        for element in (results, bob.pane("Lobby"))
-    ]
-    assert motions == [["open", "0s" if motion == "reduce" else "0.15s"]] * 2
+@pytest.mark.parametrize(
+    "rooms", [("Lobby", "Random", "Third"), pytest.param(("Lobby",), marks=pytest.mark.full_size)], ids=["three", "one"]
+)
+def test_results_come_and_go_with_the_motion_of_panes(visit, site, rooms):
+    path, size = address(site, *rooms), {"width": 1320, "height": 780}
+    bob = visit("bob", path, viewport=size, reduced_motion="no-preference")
+    page, results = bob.page, bob.page.get_by_role("region", name="Search results")
+    expect(bob.box(rooms[-1])).to_be_visible()
     page.evaluate(MOTION_ENDS)
-    before = [bob.pane(title).bounding_box()["x"] for title in rooms]
-    if len(rooms) == 3:
-        expect(page.locator(".overflow:not([hidden])")).to_have_count(1)
-    moves = page.evaluate(CLOSE)
-    page.evaluate(MOTION_ENDS)
-    ways = [x - bob.pane(title).bounding_box()["x"] for x, title in zip(before, rooms, strict=True)]
-    assert ways[0] == 328
-    if motion == "reduce":
-        assert moves == {}
-    else:
-        assert moves == {title: [pytest.approx(way, abs=1), 150] for title, way in zip(rooms, ways, strict=True)}
-    # The panes that are in view now are no longer said to be beyond an edge.
-    expect(page.locator(".overflow:not([hidden])")).to_have_count(0)
-    expect(results).to_have_count(0)
+    for motion in ("no-preference", "reduce"):
+        page.emulate_media(reduced_motion=motion)
+        page.keyboard.press("Control+k")
+        page.keyboard.type("absentword")
+        page.get_by_role("option", name="Search messages for").click()
+        expect(results.get_by_role("status")).to_have_text("No messages found.")
+        # They come as a pane does.
+        motions = [
+            element.evaluate("(e) => [getComputedStyle(e).animationName, getComputedStyle(e).animationDuration]")
+            for element in (results, bob.pane("Lobby"))
+        ]
+        assert motions == [["open", "0s" if motion == "reduce" else "0.15s"]] * 2
+        page.evaluate(MOTION_ENDS)
+        before = [bob.pane(title).bounding_box()["x"] for title in rooms]
+        if len(rooms) == 3:
+            expect(page.locator(".overflow:not([hidden])")).to_have_count(1)
+        moves = page.evaluate(CLOSE)
+        page.evaluate(MOTION_ENDS)
+        ways = [x - bob.pane(title).bounding_box()["x"] for x, title in zip(before, rooms, strict=True)]
+        assert ways[0] == 328
+        if motion == "reduce":
+            assert moves == {}
+        else:
+            assert moves == {title: [pytest.approx(way, abs=1), 150] for title, way in zip(rooms, ways, strict=True)}
+        # The panes that are in view now are no longer said to be beyond an edge.
+        expect(page.locator(".overflow:not([hidden])")).to_have_count(0)
+        expect(results).to_have_count(0)

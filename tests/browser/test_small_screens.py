@@ -5,7 +5,7 @@ import itertools
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import until
+from tests.browser.conftest import WINDOW, until
 from tests.browser.test_delivery import post
 
 IN_VIEW = """(log) => {
@@ -19,46 +19,37 @@ IN_VIEW = """(log) => {
 }"""
 
 
-@pytest.mark.parametrize(
-    ("width", "height", "messages"), [(320, 256, 3), (320, 180, 1), (568, 200, 2), (844, 300, 4), (360, 740, 15)]
-)
-def test_a_small_screen_shows_messages_and_the_composer(visit, site, width, height, messages):
+# Width, height, and how many messages are in view there.
+SIZES = [(320, 180, 1), (320, 256, 3), (568, 200, 2), (844, 300, 4), (360, 740, 15)]
+
+
+@pytest.mark.parametrize("sizes", [SIZES, *(pytest.param([size], marks=pytest.mark.full_size) for size in SIZES[1:])])
+def test_a_small_screen_shows_messages_and_the_composer(visit, site, sizes):
     post(site, ("Lobby", 1, 40), ("Random", 1, 2))
-    bob = visit("bob", "/chat/Lobby/", viewport={"width": width, "height": height})
+    bob = visit("bob", "/chat/Lobby/", viewport={"width": sizes[0][0], "height": sizes[0][1]})
     expect(bob.texts("Lobby").last).to_be_in_viewport()
     bob.until_counted()
     site.shell("from chat.models import Room; Room.objects.get(title='Random').send_message('psst', None)")
-    expect(bob.page.get_by_role("button", name="Next unread")).to_be_visible()
-    expect(bob.box("Lobby")).to_be_in_viewport(ratio=1)
-    expect(bob.pane("Lobby").get_by_role("button", name="Send")).to_be_in_viewport(ratio=1)
-    # The line about Random takes its place from the log, which then scrolls to its end again.
-    until(bob.page, f"({IN_VIEW})(document.querySelector('[role=log]')) >= {messages}")
-    assert bob.page.evaluate("document.documentElement.scrollWidth") <= width
-    bob.say("Lobby", "still here")
-    expect(bob.texts("Lobby").last).to_have_text("still here")
-    expect(bob.texts("Lobby").last).to_be_in_viewport(ratio=1)
-
-
-def test_text_follows_the_browsers_font_size(visit):
-    bob = visit("bob", "/chat/Lobby/")
-    bob.say("Lobby", "hello")
+    for width, height, messages in sizes:
+        bob.page.set_viewport_size({"width": width, "height": height})
+        expect(bob.page.get_by_role("button", name="Next unread")).to_be_visible()
+        expect(bob.box("Lobby")).to_be_in_viewport(ratio=1)
+        expect(bob.pane("Lobby").get_by_role("button", name="Send")).to_be_in_viewport(ratio=1)
+        # The line about Random takes its place from the log, which then scrolls to its end again.
+        until(bob.page, f"({IN_VIEW})(document.querySelector('[role=log]')) >= {messages}")
+        assert bob.page.evaluate("document.documentElement.scrollWidth") <= width
+    for width, height, _ in sizes:
+        bob.page.set_viewport_size({"width": width, "height": height})
+        bob.say("Lobby", f"at {width} by {height}")
+        expect(bob.texts("Lobby").last).to_have_text(f"at {width} by {height}")
+        expect(bob.texts("Lobby").last).to_be_in_viewport(ratio=1)
+    # Text follows the browser's font size.
+    bob.page.set_viewport_size(WINDOW)
     size = "(e) => parseFloat(getComputedStyle(e).fontSize)"
     places = [bob.texts("Lobby").last, bob.box("Lobby"), bob.button("Random"), bob.pane("Lobby").locator("h2")]
     before = [place.evaluate(size) for place in places]
     bob.page.evaluate("document.documentElement.style.fontSize = '32px'")
     assert [place.evaluate(size) for place in places] == [2 * size for size in before]
-
-
-def test_a_swipe_over_a_log_moves_the_row_of_panes(visit, site):
-    post(site, ("Lobby", 1, 40), ("Random", 1, 40), ("Third", 1, 40), ("Here", 1, 40))
-    bob = visit("bob", viewport={"width": 900, "height": 700})
-    bob.open("Lobby", "Random", "Third", "Here")
-    row = bob.page.locator("[data-part=panes]")
-    row.evaluate("(e) => { e.scrollLeft = 0; }")
-    expect(bob.log("Lobby")).to_be_in_viewport()
-    bob.log("Lobby").hover()
-    bob.page.mouse.wheel(200, 0)
-    until(bob.page, "document.querySelector('[data-part=panes]').scrollLeft > 150")
 
 
 # Returns how far each end of the row of tabs is faded, and the tabs that have a part in it.
@@ -73,7 +64,7 @@ FADED = """(nav) => {
 }"""
 
 
-def test_the_row_of_tabs_fades_at_the_end_that_hides_tabs(visit, site):
+def test_the_row_of_tabs_fades_where_it_hides_tabs_and_shows_that_of_the_pane_that_is_seen(visit, site):
     site.shell(
         "from django.contrib.auth.models import User; from chat.store import room_actions\n"
         "alice, bob = User.objects.filter(username__in=['alice', 'bob']).order_by('username')\n"
@@ -95,11 +86,9 @@ def test_the_row_of_tabs_fades_at_the_end_that_hides_tabs(visit, site):
     assert boxes[-1] == tabs.get_by_role("list", name="People").get_by_role("listitem").bounding_box()
     boxes.sort(key=lambda box: box["x"])
     assert all(one["x"] + one["width"] <= other["x"] for one, other in itertools.pairwise(boxes))
-
-
-def test_on_a_phone_that_is_turned_the_tab_of_the_pane_that_is_seen_is_in_view(visit):
-    bob = visit("bob", viewport={"width": 740, "height": 360})
-    bob.open("Here", "Lobby", "Random", "There", "Third")
+    # So also when the phone is turned.
+    bob.page.set_viewport_size({"width": 740, "height": 360})
+    bob.open("Here", "Random", "There", "Third")
     expect(bob.page.locator("[data-part=panes].arranged")).to_be_attached()
     bob.page.set_viewport_size({"width": 360, "height": 740})
     expect(bob.button("Third")).to_be_in_viewport(ratio=1)

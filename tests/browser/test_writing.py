@@ -5,21 +5,27 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.test_accessibility import violations_in_all_looks
+from tests.browser.conftest import until
+from tests.browser.test_accessibility import LOOKS, RULES, RULES_OF_COLOURS, violations_in_all_looks
+from tests.servers.quantities import IS_FULL
 
+# What the colours alone decide differs between the themes, and all else between the widths.
+TWO_LOOKS = LOOKS if IS_FULL else [(1320, "dark", RULES_OF_COLOURS), (360, "light", RULES)]
 # A key of an input method that does not say that it composes. Returns whether the page left it alone.
 BY_INPUT_METHOD = """(element, key) => element.dispatchEvent(
   new KeyboardEvent('keydown', {key, keyCode: 229, bubbles: true, cancelable: true}))"""
 
 
 def test_the_emoji_picker_is_loaded_when_first_used_and_works_with_the_keyboard(visit):
-    bob = visit("bob")
-    page, loaded = bob.page, []
-    page.on("request", lambda request: loaded.append(request.url))
-    bob.open("Lobby")
-    assert [url for url in loaded if "emoji" in url] == []
+    bob = visit("bob", "/chat/Lobby/")
+    page = bob.page
+    expect(bob.box("Lobby")).to_be_focused()
+    loaded = page.evaluate("performance.getEntriesByType('resource').map(({name}) => name)")
+    assert len(loaded) > 3 and [url for url in loaded if "emoji" in url] == []
     box, picker = bob.box("Lobby"), page.get_by_role("dialog", name="Choose an emoji")
     button = bob.pane("Lobby").get_by_role("button", name="Emoji")
+    # Only a phone needs a button for a new line.
+    expect(bob.pane("Lobby").get_by_role("button", name="New line")).to_have_count(0)
     search, grid = picker.get_by_role("searchbox", name="Search emoji"), picker.get_by_role("grid", name="Emoji")
     box.fill("well done!")
     box.press("Home")
@@ -30,7 +36,7 @@ def test_the_emoji_picker_is_loaded_when_first_used_and_works_with_the_keyboard(
     expect(button).to_have_attribute("aria-expanded", "true")
     # Escape closes it, leaves the text and the caret as they were, and gives the focus back.
     page.keyboard.type("party popp")
-    assert violations_in_all_looks(page) == []
+    assert violations_in_all_looks(page, TWO_LOOKS) == []
     page.set_viewport_size({"width": 1320, "height": 740})
     page.keyboard.press("Escape")
     expect(picker).to_be_hidden()
@@ -63,8 +69,7 @@ def test_the_emoji_picker_is_loaded_when_first_used_and_works_with_the_keyboard(
     # What was put in is undone like what was typed, and kept like it.
     page.keyboard.press("Control+z")
     expect(box).to_have_value("well🎉 done!")
-    page.reload()
-    expect(box).to_have_value("well🎉 done!")
+    until(page, "Object.values(localStorage).some((text) => text.includes('well🎉 done!'))")
     button.click()
     picker.get_by_role("searchbox").fill("nothing like this")
     expect(picker.get_by_role("status")).to_have_text("No emoji found.")
@@ -73,10 +78,10 @@ def test_the_emoji_picker_is_loaded_when_first_used_and_works_with_the_keyboard(
 
 
 def test_names_of_people_rooms_and_emoji_are_completed_without_leaving_the_box(visit, site):
-    alice, bob = visit("alice"), visit("bob")
-    alice.open("Lobby")
-    bob.open("Lobby")
+    alice, bob = visit("alice", "/chat/Lobby/"), visit("bob", "/chat/Lobby/")
     page, box = bob.page, bob.box("Lobby")
+    expect(alice.box("Lobby")).to_be_focused()
+    expect(box).to_be_focused()
     choices = bob.pane("Lobby").get_by_role("listbox")
     options = choices.get_by_role("option")
     # Those who are here come first, then others who may enter.
@@ -90,7 +95,7 @@ def test_names_of_people_rooms_and_emoji_are_completed_without_leaving_the_box(v
     expect(box).to_be_focused()
     expect(box).to_have_attribute("aria-controls", choices.get_attribute("id"))
     expect(box).to_have_attribute("aria-activedescendant", options.first.get_attribute("id"))
-    assert violations_in_all_looks(page) == []
+    assert violations_in_all_looks(page, TWO_LOOKS) == []
     page.set_viewport_size({"width": 1320, "height": 740})
     # Arrows choose, Enter accepts, and sends nothing.
     page.keyboard.type("C")
@@ -163,49 +168,43 @@ def test_names_of_people_rooms_and_emoji_are_completed_without_leaving_the_box(v
     expect(bob.pane("Random")).to_have_count(0)
 
 
-def test_a_user_with_a_display_name_is_an_option_named_by_the_username(visit, site):
+def test_options_have_names_and_staff_mention_all_users_of_a_room_or_those_who_are_here(visit, site):
     rename = "from django.contrib.auth.models import User\nuser = User.objects.get(username='charlie')\n"
     site.shell(f"{rename}user.first_name, user.last_name = 'Robert', 'Tables'\nuser.save()")
     try:
-        charlie, bob = visit("charlie", "/chat/Lobby/"), visit("bob", "/chat/Lobby/")
+        charlie, alice = visit("charlie", "/chat/Lobby/"), visit("alice", "/chat/Lobby/")
         expect(charlie.box("Lobby")).to_be_visible()
-        bob.box("Lobby").press_sequentially("@rob")
-        option = bob.pane("Lobby").get_by_role("listbox", name="People").get_by_role("option")
-        expect(option).to_have_text("charlie Robert Tableshere")
-        expect(option).to_have_accessible_name("charlie")
-        expect(option).to_have_accessible_description("Robert Tables, here")
-        bob.page.keyboard.press("Enter")
-        expect(bob.box("Lobby")).to_have_value("@charlie ")
+        box, people = alice.box("Lobby"), alice.pane("Lobby").get_by_role("listbox", name="People")
+        options = people.get_by_role("option")
+        # A user with a display name is an option that has the username as its name.
+        box.press_sequentially("@rob")
+        expect(options).to_have_text("charlie Robert Tableshere")
+        expect(options).to_have_accessible_name("charlie")
+        expect(options).to_have_accessible_description("Robert Tables, here")
+        box.press("Enter")
+        expect(box).to_have_value("@charlie ")
+        box.fill("")
+        for typed, name, note in (("@al", "all", "everybody in the room"), ("@her", "here", "everybody who is here")):
+            box.press_sequentially(typed)
+            option = options.filter(has_text=note)
+            expect(option).to_have_accessible_name(name)
+            expect(option).to_have_accessible_description(note)
+            while option.get_attribute("aria-selected") != "true":
+                box.press("ArrowDown")
+            box.press("Enter")
+            expect(box).to_have_value(f"@{name} ")
+            expect(options).to_have_count(0)
+            box.press_sequentially("look")
+            box.press("Enter")
+            expect(charlie.texts("Lobby").last).to_have_text(f"@{name} look")
+            message = charlie.log("Lobby").locator("[data-part=messages] .message").last
+            expect(message).to_have_class(re.compile(r"\bfor-me\b"))
+            expect(message.locator("[data-part=text] mark")).to_have_text(f"@{name}")
     finally:
         site.shell(f"{rename}user.first_name = user.last_name = ''\nuser.save()")
 
 
-def test_staff_choose_to_mention_all_users_of_a_room_or_those_who_are_here(visit):
-    alice, bob = visit("alice", "/chat/Lobby/"), visit("bob", "/chat/Lobby/")
-    expect(bob.box("Lobby")).to_be_visible()
-    box, options = alice.box("Lobby"), alice.pane("Lobby").get_by_role("listbox", name="People").get_by_role("option")
-    for typed, name, note in (("@al", "all", "everybody in the room"), ("@her", "here", "everybody who is here")):
-        box.press_sequentially(typed)
-        option = options.filter(has_text=note)
-        expect(option).to_have_accessible_name(name)
-        expect(option).to_have_accessible_description(note)
-        while option.get_attribute("aria-selected") != "true":
-            box.press("ArrowDown")
-        box.press("Enter")
-        expect(box).to_have_value(f"@{name} ")
-        expect(options).to_have_count(0)
-        box.press_sequentially("look")
-        box.press("Enter")
-        expect(bob.texts("Lobby").last).to_have_text(f"@{name} look")
-        message = bob.log("Lobby").locator("[data-part=messages] .message").last
-        expect(message).to_have_class(re.compile(r"\bfor-me\b"))
-        expect(message.locator("[data-part=text] mark")).to_have_text(f"@{name}")
-
-
 def test_a_phone_has_a_way_to_write_a_new_line(visit):
-    desktop = visit("bob")
-    desktop.open("Lobby")
-    expect(desktop.pane("Lobby").get_by_role("button", name="New line")).to_have_count(0)
     phone = visit("bob", "/chat/Lobby/", viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
     box = phone.box("Lobby")
     box.fill("first")
@@ -232,29 +231,50 @@ def test_a_phone_has_a_way_to_write_a_new_line(visit):
         phone.page.screenshot(path=f"{folder}/long-press.png")
 
 
-def test_users_see_who_is_writing_and_may_turn_it_off(visit):
-    alice, bob = visit("alice"), visit("bob")
-    alice.open("Lobby")
-    bob.open("Lobby")
-    status = alice.pane("Lobby").get_by_role("status").filter(has_text="writing")
+def test_a_pane_shows_who_is_here_and_who_is_writing_unless_they_turn_it_off(visit, site):
+    site.shell("from chat.models import Room; Room.objects.create(title='Quiet')")  # without users yet
+    alice = visit("alice", "/chat/Quiet/")
+    here = alice.pane("Quiet").locator("summary")
+    expect(here).to_have_text(re.compile("1 person here"))
+    # The avatars are those of others.
+    expect(here.locator(".avatar")).to_have_count(0)
+    expect(here.locator("svg")).to_be_visible()
+    bob = visit("bob", "/chat/Quiet/")
+    expect(here).to_have_text(re.compile("2 people here"))
+    expect(here.locator(".avatar")).to_have_text(["BO"])
+    expect(here.locator("svg")).to_be_hidden()
+    expect(bob.pane("Quiet").locator("summary .avatar")).to_have_text(["AL"])
+    # It says who is writing, and moves nothing for it.
+    status = alice.pane("Quiet").get_by_role("status").filter(has_text="writing")
     top = "document.querySelector('room-composer').getBoundingClientRect().top"
     before = alice.page.evaluate(top)
-    bob.box("Lobby").press_sequentially("hello")
+    bob.box("Quiet").press_sequentially("hello")
     expect(status).to_have_text("bob is writing …")
     assert alice.page.evaluate(top) == before
     # One signal for several keys. The message ends it.
     assert len(bob.commands("typing")) == 1
     bob.page.keyboard.press("Enter")
-    expect(alice.texts("Lobby")).to_have_text(["hello"])
+    expect(alice.texts("Quiet")).to_have_text(["hello"])
     expect(status).to_have_count(0)
     # A user who turns it off sends none.
     bob.page.get_by_role("button", name="bob", exact=True).click()
     bob.page.get_by_role("menuitemcheckbox", name="Show who is writing", checked=True).click()
-    bob.box("Lobby").press_sequentially("again")
+    bob.box("Quiet").press_sequentially("again")
     bob.page.keyboard.press("Enter")
-    expect(alice.texts("Lobby").last).to_have_text("again")
+    expect(alice.texts("Quiet").last).to_have_text("again")
     assert len(bob.commands("typing")) == 1
     expect(status).to_have_count(0)
+    # The people are listed by keyboard, and as a list for screen readers.
+    here.focus()
+    alice.page.keyboard.press("Enter")
+    names = alice.pane("Quiet").get_by_role("list", name="People here").get_by_role("listitem")
+    expect(names).to_contain_text(["alice", "bob"])
+    bob.toggle("Quiet").click()
+    expect(names).to_contain_text(["alice"])
+    expect(names).to_have_count(1)
+    alice.page.keyboard.press("Escape")
+    expect(names).to_have_count(0)
+    expect(here).to_be_focused()
 
 
 def test_my_mentions_are_listed_newest_first_and_open_at_their_place(visit, site):
@@ -264,20 +284,20 @@ def test_my_mentions_are_listed_newest_first_and_open_at_their_place(visit, site
         "alice = User.objects.get(username='alice')\n"
         "lobby, third, staff = (Room.objects.get(title=title) for title in ('Lobby', 'Third', 'Staff'))\n"
         "lobby.send_message('first @bob', alice)\n"
-        "for number in range(150): lobby.send_message(f'filler {number}', alice)\n"
+        "for number in range(110): lobby.send_message(f'filler {number}', alice)\n"
         "third.send_message('second @BOB <b>bold</b>', alice)\n"
         "staff.send_message('secret @bob', alice)\n"
     )
-    bob = visit("bob")
-    bob.open("Random")
+    bob = visit("bob", "/chat/Random/")
     page = bob.page
+    expect(bob.box("Random")).to_be_focused()
     button, panel = page.get_by_role("button", name="Mentions", exact=True), page.get_by_role("dialog", name="Mentions")
     button.click()
     items = panel.get_by_role("listitem")
     expect(items).to_have_count(2)
     expect(items.first).to_contain_text("second @BOB <b>bold</b>")
     expect(items.first).to_contain_text("alice in Third")
-    assert violations_in_all_looks(page) == []
+    assert violations_in_all_looks(page, TWO_LOOKS) == []
     page.set_viewport_size({"width": 1320, "height": 740})
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
