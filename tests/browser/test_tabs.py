@@ -125,8 +125,9 @@ def test_uploads_go_on_when_their_user_signs_in_again_and_never_under_another_us
     expect(done).to_have_count(1)
     end_sessions(site)
     second.expect_state("Signed out")
-    # An alert is hidden too.
+    # An alert is hidden too, and the title does not say that there is one.
     expect(second.page.get_by_text("the secret")).to_have_count(0)
+    expect(second.page).to_have_title("Multichat")
     # The network comes back while nobody is signed in.
     second.page.evaluate("dispatchEvent(new Event('online'))")
     first.goto("/chat/Lobby/")

@@ -268,12 +268,9 @@ def test_the_next_screen_while_catching_up_leaves_no_line_out_and_ends_with_the_
         expect(bob.pane("Random")).to_be_visible()
         if last == 59:
             break
-    # At the end it marks the room as read and goes on.
-    for _ in range(4):
-        bob.page.keyboard.press(" ")
-        if not bob.pane("Random").is_visible():
-            break
-        bob.page.evaluate("new Promise((done) => { setTimeout(done, 100); })")
+    # At the end it marks the room as read and goes on: once, because a second key would be for the next room.
+    log.evaluate("(log) => { log.scrollTop = log.scrollHeight; }")
+    bob.page.keyboard.press(" ")
     expect(bob.pane("Third")).to_be_visible()
     expect(badge(bob, "Random")).to_be_hidden()
 

@@ -30,17 +30,14 @@ export class AlertLine {
 
   /** The alerts of a room changed. @param {string} room */
   showRoom(room) {
-    const { list, readTracker } = this.#page;
-    list.setAlert(room, this.#alerts.isWaiting(room));
-    const rooms = this.#enterableRooms;
-    readTracker.showHasAlert(rooms.length > 0);
-    this.#showLine(rooms);
+    this.#page.list.setAlert(room, this.#alerts.isWaiting(room));
+    this.#show();
   }
 
   /** While the user is signed out, nothing of the rooms is shown. @param {boolean} isHidden */
   setHidden(isHidden) {
     this.#isHidden = isHidden;
-    this.#showLine(this.#enterableRooms);
+    this.#show();
   }
 
   get #enterableRooms() {
@@ -48,8 +45,9 @@ export class AlertLine {
     return this.#alerts.waitingRooms.filter((room) => this.#page.rooms.has(room));
   }
 
-  /** @param {string[]} rooms */
-  #showLine(rooms) {
+  #show() {
+    const rooms = this.#enterableRooms;
+    this.#page.readTracker.showHasAlert(rooms.length > 0);
     // It goes on about the same room, so that a click never leads to another one.
     if (!rooms.includes(this.#room)) this.#room = rooms[0] ?? "";
     const title = this.#page.rooms.get(this.#room)?.title ?? "";
