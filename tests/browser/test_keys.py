@@ -4,6 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.test_delivery import address
 from tests.browser.test_history import FIRST_IN_VIEW, Gate, fill, text
 from tests.browser.test_panes import titles
 from tests.browser.test_unread import look_away, wait_until
@@ -26,8 +27,7 @@ def alone(visitor, title):
 
 
 def test_a_provisional_pane_comes_back_after_catching_up(visit, site):
-    bob = visit("bob", viewport=WIDE)
-    bob.open("Lobby")
+    bob = visit("bob", address(site, "Lobby"), viewport=WIDE)
     bob.until_counted()
     say(site, "Random", *(f"line {number}" for number in range(60)))
     say(site, "Third", "@bob look")
@@ -40,7 +40,7 @@ def test_a_provisional_pane_comes_back_after_catching_up(visit, site):
         keyboard.press(key)
         expect(bob.box(title)).to_be_focused()
         expect(bob.pane(title)).to_have_class(re.compile("peek"))
-    address = bob.page.url
+    shown_at = bob.page.url
     # Mentions first, then the largest, by which the provisional pane is shown too.
     keyboard.press("Control+Shift+F8")
     alone(bob, "Third")
@@ -52,13 +52,13 @@ def test_a_provisional_pane_comes_back_after_catching_up(visit, site):
     wait_until(lambda: log.evaluate("(log) => log.scrollTop") > before + 100, bob)
     keyboard.press("e")
     alone(bob, "Here")
-    assert bob.page.url == address, "what is provisional is in no address, also while it is hidden"
+    assert bob.page.url == shown_at, "what is provisional is in no address, also while it is hidden"
     keyboard.press("Escape")
     expect(bob.pane("Here")).to_have_count(0)
     expect(bob.box("Random")).to_be_focused()
     expect(bob.pane("Random")).to_have_class(re.compile("peek"))
     assert titles(bob) == ["Lobby", "Random"]
-    assert bob.page.url == address
+    assert bob.page.url == shown_at
     # It is kept when it is written in meanwhile.
     say(site, "Random", "more", "and more")
     expect(bob.button("Random").locator(".unread")).to_have_text("2")
@@ -72,8 +72,7 @@ def test_a_provisional_pane_comes_back_after_catching_up(visit, site):
 
 
 def test_the_keys_of_catching_up_are_changed_and_switched_off(visit, site):
-    bob = visit("bob", viewport=WIDE)
-    bob.open("Lobby")
+    bob = visit("bob", address(site, "Lobby"), viewport=WIDE)
     bob.until_counted()
     say(site, "Random", *(f"line {number}" for number in range(60)))
     keyboard, page = bob.page.keyboard, bob.page
