@@ -108,12 +108,25 @@ def wake(visitor):
     visitor.expect_state("Connected")
 
 
-def test_neither_older_messages_nor_new_ones_move_a_reader_who_scrolled_up(visit, site):
-    post(site, ("History", 1, 130))
-    alice = visit("alice", "/chat/History/")
+# Sends `text first` to `text last` by a socket of its own, ten in each frame.
+BURST = """async ([room, first, last]) => {
+  const socket = new WebSocket(location.origin.replace('http', 'ws') + '/chat/stream/');
+  await new Promise((done) => { socket.onopen = done; });
+  socket.send(JSON.stringify({command: 'join', room}));
+  for (let n = first; n <= last; n += 1) {
+    socket.send(JSON.stringify({command: 'send', room, message: `text ${n}`}));
+    if (n % 10 === 0) await new Promise(requestAnimationFrame);
+  }
+}"""
+
+
+def test_a_log_moves_only_for_a_reader_at_the_newest_message_and_shows_what_changes(visit, site):
+    [room] = post(site, ("History", 1, 130))
+    alice, bob = visit("alice", "/chat/History/"), visit("bob", BARE)
     expect(alice.texts("History").last).to_have_text("text 130")
     log = alice.log("History")
     expect(log.get_by_text("text 130", exact=True)).to_be_in_viewport()
+    # Older messages do not move what is in view.
     for _ in range(2):
         held = alice.texts("History").count()
         text, top = first_in_view(log, 100)
@@ -125,6 +138,7 @@ def test_neither_older_messages_nor_new_ones_move_a_reader_who_scrolled_up(visit
     # The pages that were added above came later, and are first in the order of the log.
     seqs = alice.pane("History").evaluate("(pane) => pane.list.messages.map(({seq}) => seq)")
     assert seqs == list(range(1, 131))
+    # Nor do new ones, for a reader who scrolled up.
     text, top = first_in_view(log, 400)
     post(site, ("History", 131, 133))
     below = alice.pane("History").get_by_role("button", name="3 new below")
@@ -133,6 +147,20 @@ def test_neither_older_messages_nor_new_ones_move_a_reader_who_scrolled_up(visit
     below.click()
     expect(log.get_by_text("text 133", exact=True)).to_be_in_viewport()
     expect(below).to_have_count(0)
+    # Edits and deletes are shown at once, and after a reload.
+    change(site, ("History", [(132, "better"), (133, None)]))
+    for is_loaded_again in (False, True):
+        if is_loaded_again:
+            alice.page.reload()
+        expect(alice.texts("History").last).to_have_text("Message deleted")
+        assert alice.texts("History").all_text_contents()[-3:] == ["text 131", "better", "Message deleted"]
+        expect(log.get_by_text("(edited)")).to_have_count(1)
+    # A burst leaves a reader at the bottom.
+    bob.page.evaluate(BURST, [room, 134, 233])
+    # Nothing waits for acks, so a machine that does other work takes its time.
+    expect(alice.texts("History").last).to_have_text("text 233", timeout=20_000)
+    expect(log.get_by_text("text 233", exact=True)).to_be_in_viewport()
+    expect(alice.pane("History").locator(".below")).to_be_hidden()
 
 
 LONG = """
@@ -204,28 +232,6 @@ def test_a_hidden_pane_loads_one_page_of_history(visit, site):
     expect(phone.log("Unseen").get_by_text("text 120", exact=True)).to_be_in_viewport()
 
 
-def test_a_burst_leaves_the_reader_at_the_bottom(visit, site):
-    [room] = post(site, ("Burst", 1, 40))
-    alice, bob = visit("alice", "/chat/Burst/"), visit("bob", BARE)
-    expect(alice.texts("Burst").last).to_have_text("text 40")
-    bob.page.evaluate(
-        """async (room) => {
-          const socket = new WebSocket(location.origin.replace('http', 'ws') + '/chat/stream/');
-          await new Promise((done) => { socket.onopen = done; });
-          socket.send(JSON.stringify({command: 'join', room}));
-          for (let n = 41; n <= 140; n += 1) {
-            socket.send(JSON.stringify({command: 'send', room, message: `text ${n}`}));
-            if (n % 10 === 0) await new Promise(requestAnimationFrame);
-          }
-        }""",
-        room,
-    )
-    # Nothing waits for acks, so a machine that does other work takes its time.
-    expect(alice.texts("Burst").last).to_have_text("text 140", timeout=20_000)
-    expect(alice.log("Burst").get_by_text("text 140", exact=True)).to_be_in_viewport()
-    expect(alice.pane("Burst").locator(".below")).to_be_hidden()
-
-
 # How many messages the rooms have when the page comes back.
 ONE, TWO, FOUR = (330, 153, 102) if IS_FULL else (100, 33, 22)
 
@@ -281,18 +287,6 @@ def read_to_the_top(visitor, title, count):
         visitor.log(title).evaluate("(log) => { log.scrollTop = 0; }")
         expect(visitor.texts(title)).not_to_have_count(held)
     expect(visitor.texts(title)).to_have_count(count)
-
-
-def test_edits_and_deletes_are_shown(visit, site):
-    post(site, ("Changes", 1, 3))
-    alice = visit("alice", "/chat/Changes/")
-    expect(alice.texts("Changes")).to_have_text(texts(1, 3))
-    change(site, ("Changes", [(2, "better"), (3, None)]))
-    after = ["text 1", "better", "Message deleted"]
-    expect(alice.texts("Changes")).to_have_text(after)
-    expect(alice.log("Changes").get_by_text("(edited)")).to_have_count(1)
-    alice.page.reload()
-    expect(alice.texts("Changes")).to_have_text(after)
 
 
 STORED = """
@@ -438,42 +432,6 @@ def test_signing_out_empties_the_outbox_after_a_question_that_is_in_view(visit, 
     notice.get_by_role("button", name="Log out and discard").click()
     expect(charlie.page.get_by_role("button", name="Log in")).to_be_visible()
     assert charlie.page.evaluate("localStorage.length") == 0
-
-
-def test_an_outage_is_announced_once_and_a_sign_out_that_fails_loses_nothing(visit, restart):
-    site = restart
-    bob = visit("bob", "/chat/Lobby/")
-    bob.expect_state("Connected")
-    bob.page.evaluate(
-        """() => {
-          const words = document.querySelector('[data-part=state-words]');
-          window.announced = [];
-          new MutationObserver(() => window.announced.push(words.textContent)).observe(words, {childList: true});
-        }"""
-    )
-    tries = len(bob.sockets)
-    bob.box("Lobby").fill("half a text")
-    site.stop(signal.SIGKILL)
-    # The draft stays, and so does the message that was sent.
-    bob.page.get_by_role("button", name="Log out").click()
-    expect(bob.page.get_by_role("alert")).to_contain_text("You're still logged in")
-    bob.box("Lobby").press("Enter")
-    bob.page.get_by_role("button", name="Log out").click()
-    bob.page.get_by_role("button", name="Log out and discard").click()
-    expect(bob.page.get_by_role("alert")).to_contain_text("You're still logged in")
-    expect(bob.unsent("Lobby")).to_have_count(1)
-    for _ in range(4):
-        with bob.page.expect_websocket():
-            bob.page.evaluate("window.dispatchEvent(new Event('online'))")
-    site.start()
-    wake(bob)
-    expect(bob.texts("Lobby").last).to_have_text("half a text")
-    assert len(bob.sockets) >= tries + 4
-    assert [words for words in bob.page.evaluate("window.announced") if words != "Connecting…"] == [
-        "Offline – trying again",
-        "Connected",
-    ]
-    assert bob.page.evaluate("window.announced").count("Connecting…") <= 1
 
 
 def test_a_user_who_joins_before_the_first_page_arrives_is_shown_below_it(visit, site):

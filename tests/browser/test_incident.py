@@ -48,7 +48,7 @@ def test_a_whole_incident_is_followed_by_keyboard_alone(visit, site):
     expect(bob.texts("Lobby").last).to_have_text("the disk of db-1 is full")
     expect(bob.texts("Third")).to_have_count(1)
     expect(text(bob, "Random", 200)).to_be_in_viewport()
-    # What stood in the other rooms at that moment, a minute earlier and later, and back.
+    # What stood in the other rooms at that moment, and back.
     keyboard.press("Control+Shift+1")
     expect(bob.box("Lobby")).to_be_focused()
     place = bob.log("Random").evaluate(FIRST_IN_VIEW)
@@ -56,11 +56,6 @@ def test_a_whole_incident_is_followed_by_keyboard_alone(visit, site):
     moment = bob.page.get_by_role("status").filter(has_text=re.compile(r"^\d\d:\d\d in all panes$"))
     expect(moment).to_be_visible()
     expect(text(bob, "Random", 61)).to_be_in_viewport()
-    words = moment.text_content()
-    keyboard.press("ArrowUp")
-    expect(moment).not_to_have_text(words)
-    keyboard.press("ArrowDown")
-    expect(moment).to_have_text(words)
     keyboard.press("Escape")
     expect(moment).to_be_hidden()
     expect(bob.box("Lobby")).to_be_focused()

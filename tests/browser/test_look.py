@@ -31,13 +31,13 @@ CHOOSE_COMPACT = """() => fetch('/accounts/appearance/', {
 })"""
 
 
-# What test_accessibility.py judges in the dark too: a rail, the line of an alert, and what tells of a lost connection.
+# For what test_accessibility.py judges in the dark too: the line of an alert, and what tells of a lost connection.
 THEMES = BOTH if IS_FULL else [("light", RULES)]
 
 
-def violations_in_themes(page):
+def violations_in_themes(page, themes):
     found = []
-    for theme, rules in THEMES:
+    for theme, rules in themes:
         page.emulate_media(color_scheme=theme)
         found += [(theme, violation) for violation in violations(page, rules)]
     return found
@@ -180,7 +180,7 @@ def test_the_rail_has_the_buttons_of_its_rows_where_no_pointer_hovers_and_marks_
     rail = alice.page.get_by_role("navigation", name="Rooms")
     assert rail.bounding_box()["width"] <= 84
     assert rail.evaluate("(rail) => rail.scrollWidth <= rail.clientWidth")
-    assert violations_in_themes(alice.page) == []
+    assert violations_in_themes(alice.page, BOTH) == []
     closing.tap()
     expect(alice.pane("Lobby")).to_have_count(0)
     # In a wide window, the button of a closed room is seen without a pointer, too.
@@ -248,7 +248,7 @@ def test_an_alert_is_seen_whether_or_not_its_room_is_open_and_got_it_holds_on_al
     row = bob.button("Here").locator("xpath=..")
     expect(row).to_contain_text("Alert")
     expect(bob.button("Lobby").locator("xpath=..")).not_to_contain_text("Alert")
-    assert violations_in_themes(bob.page) == []
+    assert violations_in_themes(bob.page, THEMES) == []
     line = bob.page.locator("[data-part=alert-line]")
     line.get_by_role("button", name="Show the alert in Here").click()
     expect(line).to_contain_text("Do not deploy before 18:00")
@@ -282,38 +282,65 @@ def test_an_alert_is_seen_whether_or_not_its_room_is_open_and_got_it_holds_on_al
     expect(alice.pane("Here").locator(".pinned")).to_have_count(0)
 
 
-def test_without_a_server_the_page_says_so_and_an_unsent_text_stays_in_view(visit, site):
+ANNOUNCED = """() => {
+  const words = document.querySelector('[data-part=state-words]');
+  window.announced = [];
+  new MutationObserver(() => window.announced.push(words.textContent)).observe(words, {childList: true});
+}"""
+
+
+def test_without_a_server_the_page_says_so_once_and_what_is_written_stays_in_view_and_is_sent(visit, site):
     post(site, ("Lobby", 1, 60))
     alice = visit("alice", "/chat/Lobby/")
+    page = alice.page
     expect(alice.texts("Lobby").last).to_have_text("text 60")
-    bar = alice.page.get_by_role("group", name="Connection")
+    alice.expect_state("Connected")
+    page.evaluate(ANNOUNCED)
+    bar = page.get_by_role("group", name="Connection")
+    alice.box("Lobby").fill("this one waits")
     site.stop(signal.SIGKILL)
     try:
         alice.expect_state("Offline")
         expect(bar).to_be_visible(timeout=8000)
         expect(bar).to_contain_text("The server doesn't answer.")
-        alice.say("Lobby", "this one waits")
+        # A sign-out that fails keeps the draft, and the message that was sent.
+        refused = page.get_by_role("alert").filter(has_text="You're still logged in")
+        page.get_by_role("button", name="Log out").click()
+        expect(refused).to_be_visible()
+        alice.box("Lobby").press("Enter")
+        page.get_by_role("button", name="Log out").click()
+        page.get_by_role("button", name="Log out and discard").click()
+        expect(refused).to_be_visible()
         alice.log("Lobby").evaluate("(log) => { log.scrollTop = 0; }")
         expect(alice.unsent("Lobby")).to_be_in_viewport(ratio=1)
-        assert violations_in_themes(alice.page) == []
+        assert violations_in_themes(page, THEMES) == []
+        # However often the page tries, the outage is announced once.
+        tries = len(alice.sockets)
+        for _ in range(4):
+            with page.expect_websocket():
+                page.evaluate("window.dispatchEvent(new Event('online'))")
+        assert len(alice.sockets) >= tries + 4
         bar.get_by_role("button", name="Try now").focus()
     finally:
         site.start()
-    alice.page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
     expect(bar).to_be_hidden()
     # The focus is where the next Enter does nothing.
     expect(alice.main).to_be_focused()
     expect(alice.texts("Lobby").last).to_have_text("this one waits")
+    announced = page.evaluate("window.announced")
+    assert [words for words in announced if words != "Connecting…"] == ["Offline – trying again", "Connected"]
+    assert announced.count("Connecting…") <= 1
 
 
 def test_a_refused_handshake_says_what_an_operator_has_to_change(visit):
     bob = visit("bob", "/healthz", keep=False)
-    answers = {
-        "ALLOWED_HOSTS": {"json": {"refused": "name", "host": "x"}},
-        "cookies for this site are too large": {"status": 431},
-    }
-    if IS_FULL:  # tests/js/diagnosis.test.js tells all causes apart
-        answers["CSRF_TRUSTED_ORIGINS"] = {"json": {"refused": "origin", "host": "x"}}
+    answers = {"cookies for this site are too large": {"status": 431}}
+    if IS_FULL:  # tests/js/diagnosis.test.js tells all causes apart, and has the words
+        answers |= {
+            "ALLOWED_HOSTS": {"json": {"refused": "name", "host": "x"}},
+            "CSRF_TRUSTED_ORIGINS": {"json": {"refused": "origin", "host": "x"}},
+        }
     bob.page.route_web_socket("**/chat/stream/**", lambda socket: socket.close())
     bar = bob.page.get_by_role("group", name="Connection")
     for words, answer in answers.items():
