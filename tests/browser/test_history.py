@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.test_accessibility import LOOKS, RULES, RULES_OF_COLOURS, violations_in_all_looks
+from tests.browser.test_accessibility import LOOKS, RULES, RULES_OF_COLOURS, violations, violations_in_all_looks
 from tests.browser.test_delivery import BARE, address, change, post
 from tests.browser.test_honest import pause
 from tests.browser.test_log import STORM
@@ -562,7 +562,10 @@ def test_mentions_of_the_reader_are_highlighted_and_announced_and_are_as_accessi
     alice.page.get_by_label("Show what was written from").fill("2999-01-01")
     alice.page.keyboard.press("Enter")
     expect(alice.page.get_by_role("dialog").get_by_role("alert")).to_be_visible()
-    assert violations_in_all_looks(alice.page, LOOKS if IS_FULL else SEEN_IN[1:]) == []
+    # What is behind the dialog was judged above.
+    assert violations(alice.page, context="'dialog[open]'") == []
+    if IS_FULL:
+        assert violations_in_all_looks(alice.page) == []
 
 
 FIRST_IN_VIEW = """(log) => {
@@ -657,13 +660,52 @@ def test_the_same_moment_is_left_and_stepped_by_pointer_and_its_words_cover_noth
     wait_until(lambda: bob.log("Random").evaluate(FIRST_IN_VIEW) == before, bob)
 
 
-def test_all_panes_show_the_same_moment_and_come_back_without_anything_being_read(visit, site):
+def step_and_leave_by_key(bob, site, gate, line):
+    keyboard = bob.page.keyboard
+    bob.box("Deploys").focus()
+    places = {title: bob.log(title).evaluate(FIRST_IN_VIEW) for title in ("Deploys", "Errors")}
+    keyboard.press("Alt+PageUp")
+    expect(line).to_be_visible()
+    expect(text(bob, "Errors", 61)).to_be_in_viewport()
+    words = line.text_content()
+    # In the composer, the arrow would edit the last message. What is typed goes nowhere.
+    keyboard.press("ArrowUp")
+    expect(line).not_to_have_text(words)
+    keyboard.press("ArrowDown")
+    expect(line).to_have_text(words)
+    keyboard.type("no")
+    expect(bob.box("Deploys")).to_have_value("")
+    keyboard.press("Escape")
+    expect(line).to_be_hidden()
+    expect(bob.box("Deploys")).to_be_focused()
+    for title, place in places.items():
+        wait_until(lambda title=title, place=place: bob.log(title).evaluate(FIRST_IN_VIEW) == place, bob)
+    # A page that arrives after the return moves nothing.
+    gate.is_shut = True
+    keyboard.press("Alt+PageUp")
+    expect(line).to_be_visible()
+    wait_until(lambda: gate.held, bob)
+    keyboard.press("Escape")
+    expect(line).to_be_hidden()
+    gate.open()
+    site.manage("say", "Random", "more")
+    expect(bob.button("Random").locator(".unread")).to_have_text("1")
+    assert {title: bob.log(title).evaluate(FIRST_IN_VIEW) for title in places} == places
+    keyboard.press("Alt+PageDown")
+    expect(text(bob, "Deploys", 120)).to_be_in_viewport()
+    expect(bob.box("Deploys")).to_be_focused()
+
+
+def test_all_panes_show_the_same_moment_by_menu_and_key_and_come_back_without_anything_being_read(visit, site):
     room = fill(site, "Deploys", 120, ages=[(100, 40)])
     other = fill(site, "Errors", 200, ages=[(60, 41)])
     # Fewer messages than fill a pane: some since then, and none.
     few, before_all = fill(site, "Few", 4, ages=[(2, 41)]), fill(site, "Earlier", 3, ages=[(3, 41)])
     rooms = ",".join((room, other, few, before_all))
-    bob = visit("bob", f"/?rooms={rooms}&at={room}.90", viewport={"width": 1520, "height": 780})
+    bob = visit("bob", "/healthz", viewport={"width": 1520, "height": 780})
+    gate = Gate(bob, "history")
+    gate.open()
+    bob.goto(f"/?rooms={rooms}&at={room}.90")
     expect(text(bob, "Deploys", 90)).to_be_in_viewport()
     expect(text(bob, "Errors", 200)).to_be_in_viewport()
     bob.log("Errors").evaluate("(log) => { log.scrollTop -= 333; }")
@@ -690,11 +732,7 @@ def test_all_panes_show_the_same_moment_and_come_back_without_anything_being_rea
     expect(line).not_to_have_text(words)
     bob.page.keyboard.press("Escape")
     expect(line).to_be_hidden()
-    for _ in range(40):
-        if bob.log("Errors").evaluate(FIRST_IN_VIEW) == before:
-            break
-        pause(bob, 50)
-    assert bob.log("Errors").evaluate(FIRST_IN_VIEW) == before
+    wait_until(lambda: bob.log("Errors").evaluate(FIRST_IN_VIEW) == before, bob)
     # From the label of the day too.
     bob.log("Deploys").locator(".day").first.get_by_role("button").click()
     bob.page.get_by_role("menuitem", name="Same moment").click()
@@ -705,3 +743,4 @@ def test_all_panes_show_the_same_moment_and_come_back_without_anything_being_rea
     # What came meanwhile is read once the panes are back.
     wait_until(lambda: len(bob.commands("read")) > reads, bob)
     assert {command["room"] for command in bob.commands("read")[reads:]} == {before_all}
+    step_and_leave_by_key(bob, site, gate, line)

@@ -1,5 +1,6 @@
 """The page counts, pins and jumps to what its reader expects."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.test_delivery import address, post
@@ -144,6 +145,8 @@ def test_a_jump_that_waits_for_the_connection_says_so_and_is_cancelled_by_scroll
     expect(log.get_by_text("text 300", exact=True)).to_have_count(0)
 
 
+# test_log.py pins an alert that is too far back for the first page, and tests/js/alerts.test.js asks no clock.
+@pytest.mark.full_size
 def test_an_alert_among_many_unread_messages_is_pinned_even_with_a_wrong_clock(visit, site):
     bob = visit("bob")
     bob.until_counted()

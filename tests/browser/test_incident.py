@@ -2,9 +2,11 @@
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.test_history import FIRST_IN_VIEW, fill, text
+from tests.browser.test_keys import press_until
 from tests.browser.test_panes import titles
 from tests.browser.test_unread import wait_until
 
@@ -21,15 +23,8 @@ def find(visitor, typed, title):
     expect(visitor.box(title)).to_be_focused()
 
 
-def press_until(visitor, key, locator, most=20):
-    """Press a key until an element has the focus."""
-    for _ in range(most):
-        if locator.evaluate_all("(found) => found.includes(document.activeElement)"):
-            return
-        visitor.page.keyboard.press(key)
-    expect(locator).to_be_focused()
-
-
+# Each step is pressed in test_page.py, test_keys.py, test_history.py, test_unread.py or test_honest.py too.
+@pytest.mark.full_size
 def test_a_whole_incident_is_followed_by_keyboard_alone(visit, site):
     # More than a page, so that the rooms have something to move to.
     fill(site, "Lobby", 120, ages=[(100, 40)])

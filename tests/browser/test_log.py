@@ -87,6 +87,9 @@ def test_an_alert_stays_pinned_until_this_user_dismisses_it(visit, site):
     expect(theirs.locator(".pinned")).to_have_count(0)
     expect(bob.log("Here")).to_be_focused()
     expect(bob.log("Here").get_by_text("text 60", exact=True)).to_be_in_viewport()
+    bob.page.reload()
+    expect(bob.texts("Here").last).to_have_text("text 60")
+    expect(pinned.locator(".pinned")).to_have_count(0)
 
 
 @pytest.mark.skipif(not IS_FULL, reason="script/soak measures it")
