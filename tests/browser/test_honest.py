@@ -79,6 +79,8 @@ def test_arrows_in_a_scrolled_log_begin_at_the_first_message_in_view(visit, site
         assert abs(log.evaluate("(log) => log.scrollTop") - before) < 60
         assert log.locator(".message:focus").count() == 1
     log.evaluate("(log) => { log.scrollTop = log.scrollHeight; }")
+    # The page hears of a scroll with the next frame.
+    alice.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     log.focus()
     alice.page.keyboard.press("ArrowUp")
     expect(log.locator(".message:focus")).to_contain_text("text 60")

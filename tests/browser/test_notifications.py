@@ -225,6 +225,7 @@ def test_a_message_notifies_once_over_tabs_and_devices(visit, site):
     for page in in_browser[1:]:
         until(page, "document.querySelector('[data-part=state]').dataset.state === 'signed out'")
         assert [is_closed for *_, is_closed in shown(page)].count(False) == 0
+    expect(bob.page.get_by_role("button", name="Log in")).to_be_visible()
 
 
 def test_the_page_registers_its_service_worker_and_can_be_installed(visit):
