@@ -23,13 +23,13 @@ RULES_OF_COLOURS = "{runOnly: {type: 'rule', values: ['color-contrast', 'link-in
 CONTEXT = "document" if IS_FULL else "{exclude: [['[data-part=messages] > .message:not(.found):nth-last-child(n+16)']]}"
 
 
-def violations(page, rules=RULES):
+def violations(page, rules=RULES, context=CONTEXT):
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE)
     # Only what is returned leaves the page: all that axe has to say of what is right takes twice as long as the checks.
     # Only a rule that is not among these would read the style sheets again, which takes as long as several rules.
     options = f"{{...{rules}, resultTypes: ['violations'], selectors: false, preload: {{assets: ['media']}}}}"
-    found = page.evaluate(f"axe.run({CONTEXT}, {options}).then((all) => all.violations)")
+    found = page.evaluate(f"axe.run({context}, {options}).then((all) => all.violations)")
     return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
 
 

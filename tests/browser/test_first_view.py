@@ -49,7 +49,13 @@ ROUNDS = 3 if IS_FULL else 2
 def test_on_an_emulated_line_the_first_message_is_shown_soon_cold_and_warm(visit, site):
     post(site, ("Lobby", 1, 60))
     site.shell(MARKED)
+    # In script/test other lanes share the processors.
+    slack = 1 if IS_FULL else 4
     took = {"cold": [], "warm": []}
+
+    def is_soon():
+        return min(took["cold"]) < COLD_MS * slack and min(took["warm"]) < WARM_MS * slack
+
     for _ in range(ROUNDS):
         bob = visit("bob", "/healthz", keep=False)  # a context of its own has no file yet
         bob.page.add_init_script(NOTES)
@@ -64,11 +70,10 @@ def test_on_an_emulated_line_the_first_message_is_shown_soon_cold_and_warm(visit
             # What is loaded later is in the cache too.
             bob.page.wait_for_load_state("networkidle")
         bob.page.goto("about:blank")
+        if is_soon() and not IS_FULL:
+            break
     print(f"the first message on a line of 100 ms and 10 Mbit/s, in ms: {took}")
-    # In script/test other lanes share the processors.
-    slack = 1 if IS_FULL else 4
-    assert min(took["cold"]) < COLD_MS * slack, took
-    assert min(took["warm"]) < WARM_MS * slack, took
+    assert is_soon(), took
 
 
 def test_the_first_message_is_shown_soon_and_nothing_shifts(visit, site):
@@ -78,6 +83,9 @@ def test_the_first_message_is_shown_soon_and_nothing_shifts(visit, site):
     path = "/?rooms=" + ",".join(str(ids[title]) for title in ("Lobby", "Random", "Third"))
     bob = visit("bob", "/healthz")
     bob.page.add_init_script(NOTES)
+    # The fastest of three, because a load may have waited for another program on this machine. In script/test other
+    # lanes share its processors.
+    most = 1000 if IS_FULL else 4000
     took = []
     for width in (1320, 360, 1320):
         bob.page.set_viewport_size({"width": width, "height": 740})
@@ -88,6 +96,6 @@ def test_the_first_message_is_shown_soon_and_nothing_shifts(visit, site):
         took.append(bob.page.evaluate("window.firstMessage"))
         shifts = bob.page.evaluate("window.shifts")
         assert sum(value for value, _ in shifts) < 0.01, (width, shifts)
-    # The fastest of three, because a load may have waited for another program on this machine. In script/test other
-    # lanes share its processors.
-    assert min(took) < (1000 if IS_FULL else 4000), took
+        if width == 360 and min(took) < most and not IS_FULL:
+            break
+    assert min(took) < most, took

@@ -1,10 +1,10 @@
-"""Keys of the page that no other test presses: unread rooms, catching up, the same moment, the newest message."""
+"""Keys of the page that no other test presses: unread rooms, catching up, panes by number, a quote in another room."""
 
 import re
 
 from playwright.sync_api import expect
 
-from tests.browser.test_history import FIRST_IN_VIEW, Gate, fill, text
+from tests.browser.test_delivery import address
 from tests.browser.test_panes import titles
 from tests.browser.test_unread import look_away, wait_until
 
@@ -18,6 +18,15 @@ def say(site, title, *texts):
     )
 
 
+def press_until(visitor, key, locator, most=20):
+    """Press a key until an element has the focus."""
+    for _ in range(most):
+        if locator.evaluate_all("(found) => found.includes(document.activeElement)"):
+            return
+        visitor.page.keyboard.press(key)
+    expect(locator).to_be_focused()
+
+
 def alone(visitor, title):
     """Wait until catching up shows a room."""
     expect(visitor.pane(title)).to_be_visible()
@@ -25,9 +34,8 @@ def alone(visitor, title):
     expect(visitor.page.get_by_role("region").filter(has=visitor.page.get_by_role("log"))).to_have_count(1)
 
 
-def test_a_provisional_pane_comes_back_after_catching_up(visit, site):
-    bob = visit("bob", viewport=WIDE)
-    bob.open("Lobby")
+def test_a_provisional_pane_comes_back_after_catching_up_and_a_quote_is_carried_by_keys(visit, site):
+    bob = visit("bob", address(site, "Lobby"), viewport=WIDE)
     bob.until_counted()
     say(site, "Random", *(f"line {number}" for number in range(60)))
     say(site, "Third", "@bob look")
@@ -40,7 +48,7 @@ def test_a_provisional_pane_comes_back_after_catching_up(visit, site):
         keyboard.press(key)
         expect(bob.box(title)).to_be_focused()
         expect(bob.pane(title)).to_have_class(re.compile("peek"))
-    address = bob.page.url
+    shown_at = bob.page.url
     # Mentions first, then the largest, by which the provisional pane is shown too.
     keyboard.press("Control+Shift+F8")
     alone(bob, "Third")
@@ -52,13 +60,13 @@ def test_a_provisional_pane_comes_back_after_catching_up(visit, site):
     wait_until(lambda: log.evaluate("(log) => log.scrollTop") > before + 100, bob)
     keyboard.press("e")
     alone(bob, "Here")
-    assert bob.page.url == address, "what is provisional is in no address, also while it is hidden"
+    assert bob.page.url == shown_at, "what is provisional is in no address, also while it is hidden"
     keyboard.press("Escape")
     expect(bob.pane("Here")).to_have_count(0)
     expect(bob.box("Random")).to_be_focused()
     expect(bob.pane("Random")).to_have_class(re.compile("peek"))
     assert titles(bob) == ["Lobby", "Random"]
-    assert bob.page.url == address
+    assert bob.page.url == shown_at
     # It is kept when it is written in meanwhile.
     say(site, "Random", "more", "and more")
     expect(bob.button("Random").locator(".unread")).to_have_text("2")
@@ -69,11 +77,21 @@ def test_a_provisional_pane_comes_back_after_catching_up(visit, site):
     keyboard.press("Escape")
     expect(bob.pane("Random")).not_to_have_class(re.compile("peek"))
     expect(bob.box("Random")).to_have_value("kept")
+    # To a pane by its number, and from it to another room with its newest message.
+    for number, title in ((1, "Lobby"), (2, "Random")):
+        keyboard.press(f"Control+Shift+{number}")
+        expect(bob.box(title)).to_be_focused()
+    keyboard.press("Shift+F2")
+    menu = bob.page.get_by_role("menu", name="Quote in another room")
+    expect(menu).to_be_visible()  # any key before would cancel it
+    press_until(bob, "ArrowDown", menu.get_by_role("menuitem", name="Lobby"))
+    keyboard.press("Enter")
+    expect(bob.box("Lobby")).to_be_focused()
+    expect(bob.pane("Lobby").locator("room-composer .quote")).to_contain_text("and more")
 
 
 def test_the_keys_of_catching_up_are_changed_and_switched_off(visit, site):
-    bob = visit("bob", viewport=WIDE)
-    bob.open("Lobby")
+    bob = visit("bob", address(site, "Lobby"), viewport=WIDE)
     bob.until_counted()
     say(site, "Random", *(f"line {number}" for number in range(60)))
     keyboard, page = bob.page.keyboard, bob.page
@@ -102,48 +120,3 @@ def test_the_keys_of_catching_up_are_changed_and_switched_off(visit, site):
         expect(bob.pane("Random")).to_be_visible()
     on.click()
     expect(page.get_by_text("All caught up")).to_be_visible()
-
-
-def test_the_same_moment_and_the_newest_message_are_reached_from_a_composer_by_key(visit, site):
-    room = fill(site, "Deploys", 120, ages=[(100, 40)])
-    other = fill(site, "Errors", 200, ages=[(60, 41)])
-    bob = visit("bob", "/healthz", viewport=WIDE)
-    gate = Gate(bob, "history")
-    gate.open()
-    bob.goto(f"/?rooms={room},{other}&at={room}.90")
-    keyboard = bob.page.keyboard
-    expect(text(bob, "Deploys", 90)).to_be_in_viewport()
-    expect(text(bob, "Errors", 200)).to_be_in_viewport()
-    bob.box("Deploys").focus()
-    places = {title: bob.log(title).evaluate(FIRST_IN_VIEW) for title in ("Deploys", "Errors")}
-    keyboard.press("Alt+PageUp")
-    line = bob.page.get_by_role("status").filter(has_text=re.compile(r"^\d\d:\d\d in all panes$"))
-    expect(line).to_be_visible()
-    expect(text(bob, "Errors", 61)).to_be_in_viewport()
-    words = line.text_content()
-    # In the composer, the arrow would edit the last message.
-    keyboard.press("ArrowUp")
-    expect(line).not_to_have_text(words)
-    keyboard.press("ArrowDown")
-    expect(line).to_have_text(words)
-    keyboard.type("no")
-    expect(bob.box("Deploys")).to_have_value("")
-    keyboard.press("Escape")
-    expect(line).to_be_hidden()
-    expect(bob.box("Deploys")).to_be_focused()
-    for title, place in places.items():
-        wait_until(lambda title=title, place=place: bob.log(title).evaluate(FIRST_IN_VIEW) == place, bob)
-    # A page that arrives after the return moves nothing.
-    gate.is_shut = True
-    keyboard.press("Alt+PageUp")
-    expect(line).to_be_visible()
-    wait_until(lambda: gate.held, bob)
-    keyboard.press("Escape")
-    expect(line).to_be_hidden()
-    gate.open()
-    say(site, "Random", "more")
-    expect(bob.button("Random").locator(".unread")).to_have_text("1")
-    assert {title: bob.log(title).evaluate(FIRST_IN_VIEW) for title in places} == places
-    keyboard.press("Alt+PageDown")
-    expect(text(bob, "Deploys", 120)).to_be_in_viewport()
-    expect(bob.box("Deploys")).to_be_focused()

@@ -12,7 +12,7 @@ STORM = """async ([rooms, each, pause]) => {
   for (const room of rooms) socket.send(JSON.stringify({command: 'join', room}));
   for (let n = 1; n <= each; n += 1) {
     for (const room of rooms) socket.send(JSON.stringify({command: 'send', room, message: `storm ${n}`}));
-    await new Promise((done) => { setTimeout(done, pause); });
+    if (pause) await new Promise((done) => { setTimeout(done, pause); });
   }
 }"""
 
@@ -50,10 +50,8 @@ def held_by(cdp):
 
 def test_separators_change_at_midnight(visit, site):
     post(site, ("Midnight", 1, 2))
-    bob = visit("bob", timezone_id="Pacific/Kiritimati")
-    bob.open("Midnight")
+    bob = visit("bob", "/healthz", timezone_id="Pacific/Kiritimati")
     days = bob.log("Midnight").locator(".day")
-    expect(days).to_have_text(["Today"])
     now = bob.page.evaluate("Date.now()")
     # The next midnight in that zone.
     midnight = (now // 86_400_000 + 1) * 86_400_000 - 14 * 3_600_000
@@ -76,11 +74,12 @@ def test_an_alert_stays_pinned_until_this_user_dismisses_it(visit, site):
     expect(pinned.locator(".pinned")).to_have_count(1)
     post(site, ("Here", 1, 60))
     expect(bob.texts("Here").last).to_have_text("text 60")
-    bob.page.reload()
-    expect(pinned).to_contain_text("Disk 91 % on db-2")
+    # So does a page that is loaded later, in which it is too far back to be seen.
     tab = visit("bob", "/chat/Here/", context=bob.page.context)
     theirs = tab.pane("Here").get_by_role("group", name="Alerts")
+    expect(theirs).to_contain_text("Disk 91 % on db-2")
     expect(theirs.locator(".pinned")).to_have_count(1)
+    expect(pinned.locator(".pinned")).to_have_count(1)
     got_it = pinned.get_by_role("button", name="Got it")
     got_it.focus()
     bob.page.keyboard.press("Enter")
@@ -132,9 +131,9 @@ def test_thousands_of_messages_stay_cheap(visit, site):
 
 def test_own_messages_are_edited_and_deleted_by_menu_and_key(visit, site):
     site.shell("from chat.models import Room; Room.objects.create(title='Mend')")
-    bob, alice = visit("bob", "/chat/Mend/"), visit("alice", "/chat/Mend/")
     for text in ("frist", "second", "third"):
-        bob.say("Mend", text)
+        site.manage("say", "Mend", text, "--user", "bob")
+    bob, alice = visit("bob", "/chat/Mend/"), visit("alice", "/chat/Mend/")
     expect(alice.texts("Mend")).to_have_text(["frist", "second", "third"])
     # By mouse, while a draft waits.
     bob.box("Mend").fill("half a sentence")

@@ -4,8 +4,9 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.test_accessibility import violations_in_all_looks
+from tests.browser.test_accessibility import LOOKS, RULES, RULES_OF_COLOURS, violations, violations_in_all_looks
 from tests.browser.test_accounts import picture
+from tests.servers.quantities import IS_FULL
 
 MAKE_WANDA = """
 from django.contrib.auth.models import User
@@ -21,12 +22,13 @@ for user in User.objects.filter(username="bob"):
 """
 
 
+SEEN_IN = LOOKS if IS_FULL else [(360, "light", RULES)]
+
+
 def test_names_and_looks_follow_live_and_people_are_found_and_deactivated(visit, site):
     site.shell(MAKE_WANDA)
     try:
-        alice, bob, wanda = visit("alice"), visit("bob"), visit("wanda")
-        for visitor in (alice, bob, wanda):
-            visitor.open("Lobby")
+        alice, bob, wanda = (visit(name, "/chat/Lobby/") for name in ("alice", "bob", "wanda"))
         bob.say("Lobby", "hello")
         author = alice.log("Lobby").locator(".message [data-part=author]").last
         expect(author).to_have_text("bob")
@@ -52,7 +54,9 @@ def test_names_and_looks_follow_live_and_people_are_found_and_deactivated(visit,
         expect(listed.get_by_text("bob", exact=True)).to_be_visible()
         expect(listed.get_by_role("button", name="Message Robert Tables")).to_be_visible()
         picture(alice.page, "people")
-        assert violations_in_all_looks(alice.page) == []
+        alice.page.emulate_media(color_scheme="dark")
+        assert violations(alice.page, RULES_OF_COLOURS, "'room-people'") == []
+        assert violations_in_all_looks(alice.page, SEEN_IN) == []
         alice.page.set_viewport_size({"width": 1320, "height": 740})
         expect(bob.page.locator(".me")).to_have_text("Robert Tables")
         expect(bob.page.locator("html[data-theme=dark][data-clock='24']")).to_be_attached()
@@ -65,7 +69,7 @@ def test_names_and_looks_follow_live_and_people_are_found_and_deactivated(visit,
         dialog = alice.page.get_by_role("dialog", name="People around")
         expect(dialog.get_by_role("button", name=re.compile("Robert Tables.*since.*in Lobby"))).to_be_visible()
         picture(alice.page, "around")
-        assert violations_in_all_looks(alice.page) == []
+        assert violations_in_all_looks(alice.page, SEEN_IN) == []
         alice.page.set_viewport_size({"width": 1320, "height": 740})
         if not dialog.is_visible():
             around.click()
@@ -98,9 +102,8 @@ bob.save()
 
 def test_a_user_who_is_renamed_is_one_person_and_is_not_offered_to_themselves(visit, site):
     """While their page is open, and after it reconnects."""
-    alice, bob = visit("alice"), visit("bob")
+    alice, bob = visit("alice", "/chat/Lobby/"), visit("bob", "/chat/Lobby/")
     for visitor in (alice, bob):
-        visitor.open("Lobby")
         visitor.pane("Lobby").locator("room-people summary").click()
     people = [visitor.pane("Lobby").get_by_role("list", name="People here") for visitor in (alice, bob)]
     for listed in people:

@@ -6,6 +6,7 @@ import re
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from playwright.sync_api import expect
 
+from tests.browser.test_delivery import address
 from tests.browser.test_panes import titles
 from tests.browser.test_unread import wait_until
 
@@ -37,15 +38,13 @@ def save_as(visitor, name):
 
 def shows(visitor, *names):
     expect(visitor.page.get_by_role("region")).to_have_count(len(names))
-    visitor.page.wait_for_function(
-        "(names) => names.every((name) => document.querySelector(`room-pane[aria-label='${name}']`))", arg=list(names)
-    )
+    for name in names:
+        expect(visitor.pane(name)).to_have_count(1)
     assert titles(visitor) == list(names)
 
 
-def test_windows_have_sets_of_their_own_and_the_same_set_is_the_same_in_both(visit):
-    bob = visit("bob", viewport=WIDE)
-    bob.open("Lobby", "Random")
+def test_windows_have_sets_of_their_own_and_the_same_set_is_the_same_in_both(visit, site):
+    bob = visit("bob", address(site, "Lobby", "Random"), viewport=WIDE)
     save_as(bob, "On call")
     expect(bob.page.locator("[data-part=workspaces]")).to_have_text("On call")
     save_as(bob, "Desk")
@@ -66,15 +65,13 @@ def test_windows_have_sets_of_their_own_and_the_same_set_is_the_same_in_both(vis
     shows(third, "Random", "Here")
     shows(bob, "Lobby", "Third", "Random")
     # An address of rooms opens no set, and changes none. A message's link shows the room in a provisional pane.
-    room = bob.page.evaluate(
-        "JSON.parse(document.getElementById('config').textContent).rooms.find((r) => r.title == 'There').id"
-    )
-    link = visit("bob", f"/?rooms={room}", viewport=WIDE)
-    link.open("Here")
-    shows(link, "There", "Here")
-    link.goto(f"/?rooms={room}&at={room}.1")
-    shows(link, "Random", "Here", "There")
-    expect(link.pane("There")).to_have_class(re.compile("peek"))
+    [room] = [pk for pk, title, *_ in site.rooms if title == "There"]
+    other.goto(f"/?rooms={room}")
+    other.open("Here")
+    shows(other, "There", "Here")
+    other.goto(f"/?rooms={room}&at={room}.1")
+    shows(other, "Random", "Here", "There")
+    expect(other.pane("There")).to_have_class(re.compile("peek"))
     shows(third, "Random", "Here")
     # By the box above the list, by key, and deleted in another window.
     other.page.keyboard.press("Control+k")
