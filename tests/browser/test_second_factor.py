@@ -60,6 +60,12 @@ def log_out(page, site):
     page.goto(f"{site.url}/accounts/login/?next=/accounts/")
 
 
+def forget_user(page, site):
+    """Open the page to log in without a session, in fewer steps than a user who logs out."""
+    page.context.clear_cookies()
+    page.goto(f"{site.url}/accounts/login/?next=/accounts/")
+
+
 def log_in(page):
     page.get_by_label("Username").fill("bob")
     page.get_by_label("Password").fill(PASSWORD)
@@ -107,7 +113,7 @@ def test_a_passkey_an_app_and_an_identity_each_log_their_user_in(browser, guarde
     page.get_by_role("button", name="Use a passkey").click()
     expect(account).to_be_visible()
 
-    log_out(page, guarded)
+    forget_user(page, guarded)
     page.get_by_role("button", name="Log in with a passkey").click()
     expect(account).to_be_visible()
 
@@ -120,14 +126,14 @@ def test_a_passkey_an_app_and_an_identity_each_log_their_user_in(browser, guarde
     page.locator("input[name=sub]").press("Enter")
     expect(page.get_by_text("Linked to Example login")).to_be_visible()
 
-    log_out(page, guarded)
+    forget_user(page, guarded)
     page.get_by_role("link", name="Log in with Example login").click()
     page.locator("input[name=sub]").fill("bobs-subject")
     page.locator("input[name=sub]").press("Enter")
     page.get_by_role("button", name="Use a passkey").click()
     expect(account).to_be_visible()
 
-    log_out(page, guarded)
+    forget_user(page, guarded)
     page.get_by_role("link", name="Log in with Example login").click()
     page.locator("input[name=sub]").fill("a stranger")
     page.locator("input[name=sub]").press("Enter")
