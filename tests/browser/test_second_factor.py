@@ -9,11 +9,10 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from tests import oidc_provider
+from tests import migrated, oidc_provider
 from tests.browser.conftest import PASSWORD, Site
 from tests.browser.test_accessibility import looks_in_turn, violations_in_all_looks
 from tests.browser.test_accounts import picture
-from tests.servers import beside
 
 
 @pytest.fixture
@@ -30,8 +29,7 @@ def guarded(tmp_path, collected):
         "OIDC_CLIENT_SECRET": "a secret of the tests",
         "OIDC_NAME": "Example login",
     }
-    migrated = beside.manage(site.environment, "migrate", "--skip-checks", "--verbosity", "0")
-    assert migrated.returncode == 0, migrated.stderr
+    migrated.add_optional_to(site.database)
     site.start()
     yield site
     site.end()
