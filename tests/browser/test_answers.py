@@ -63,25 +63,25 @@ def react(visitor, message, name):
 # The server is stopped and started, and the pages wait before they try again.
 @pytest.mark.timeout(120, func_only=True)
 def test_reactions_and_replies_are_live_kept_and_reachable_by_keyboard(visit, site):
-    post(site, ("Lobby", 1, 120))
+    post(site, ("Lobby", 1, 60))
     alice, bob = visit("alice"), visit("bob")
     alice.open("Lobby")
     bob.open("Lobby")
-    page, log, box = bob.page, bob.log("Lobby"), bob.box("Lobby")
-    message = log.locator(".message").filter(has_text=re.compile(r"text 119\b"))
-    hers = alice.log("Lobby").locator(".message").filter(has_text=re.compile(r"text 119\b"))
+    page, log, box = alice.page, alice.log("Lobby"), alice.box("Lobby")
+    message = log.locator(".message").filter(has_text=re.compile(r"text 59\b"))
+    hers = bob.log("Lobby").locator(".message").filter(has_text=re.compile(r"text 59\b"))
 
     # A reaction is a button named by emoji and count, pressed if it is one's own.
-    react(bob, message, "thumbs up")
+    react(alice, message, "thumbs up")
     mine = message.get_by_role("button", name="👍 1", exact=True)
     expect(mine).to_have_attribute("aria-pressed", "true")
     expect(mine).to_have_attribute("title", "You")
     theirs = hers.get_by_role("button", name="👍 1", exact=True)
     expect(theirs).to_have_attribute("aria-pressed", "false")
-    expect(theirs).to_have_attribute("title", re.compile("bob"))
+    expect(theirs).to_have_attribute("title", re.compile("alice"))
     theirs.click()
     both = message.get_by_role("button", name="👍 2", exact=True)
-    expect(both).to_have_attribute("title", re.compile("^You and .*alice"))
+    expect(both).to_have_attribute("title", re.compile("^You and .*bob"))
     both.click()
     expect(hers.get_by_role("button", name="👍 1", exact=True)).to_have_attribute("aria-pressed", "true")
     expect(message.get_by_role("button", name="👍 1", exact=True)).to_have_attribute("aria-pressed", "false")
@@ -92,7 +92,7 @@ def test_reactions_and_replies_are_live_kept_and_reachable_by_keyboard(visit, si
     read = log.locator(".message").filter(has_text=re.compile(rf"text {top + 5}\b"))
     before = read.bounding_box()["y"]
     above = re.compile(rf"text {top - 3}\b")
-    react(alice, alice.log("Lobby").locator(".message").filter(has_text=above), "tada")
+    react(bob, bob.log("Lobby").locator(".message").filter(has_text=above), "tada")
     expect(log.locator(".message").filter(has_text=above).get_by_role("button", name="🎉 1")).to_be_attached()
     assert abs(read.bounding_box()["y"] - before) < 1
 
@@ -101,56 +101,54 @@ def test_reactions_and_replies_are_live_kept_and_reachable_by_keyboard(visit, si
     message.hover()
     message.get_by_role("button", name="Reply", exact=True).click()
     expect(box).to_be_focused()
-    target = bob.pane("Lobby").get_by_role("status").filter(has_text="Reply to")
-    expect(target).to_contain_text("text 119")
+    target = alice.pane("Lobby").get_by_role("status").filter(has_text="Reply to")
+    expect(target).to_contain_text("text 59")
     box.fill("an answer")
+    # A reaction that the server did not get before a reload is sent after it.
+    page.evaluate(LOSE_REACTIONS)
+    lost = re.compile(r"text 57\b")
+    react(alice, log.locator(".message").filter(has_text=lost), "tada")
+    expect(page.locator(".reaction.pending")).to_be_visible()
     page.reload()
-    expect(target).to_contain_text("text 119")
+    expect(target).to_contain_text("text 59")
     expect(box).to_have_value("an answer")
     expect(message.get_by_role("button", name="👍 1", exact=True)).to_have_attribute("aria-pressed", "false")
+    late = bob.log("Lobby").locator(".message").filter(has_text=lost)
+    expect(late.get_by_role("button", name="🎉 1", exact=True)).to_be_visible()
+    until(page, "!Object.keys(localStorage).some((key) => key.includes('reactions'))")
     assert violations_in_all_looks(page) == []
     page.set_viewport_size({"width": 1320, "height": 740})
     box.press("Enter")
     expect(target).to_be_hidden()
-    answer = alice.log("Lobby").locator(".message").filter(has_text="an answer")
-    source = answer.get_by_role("link", name=re.compile("^Reply to .*: text 119$"))
+    answer = bob.log("Lobby").locator(".message").filter(has_text="an answer")
+    source = answer.get_by_role("link", name=re.compile("^Reply to .*: text 59$"))
     expect(source).to_be_visible()
 
     # The source is followed when it is edited, and not quoted when it is deleted.
-    change(site, ("Lobby", [(119, "another wording")]))
+    change(site, ("Lobby", [(59, "another wording")]))
     expect(answer.get_by_role("link", name=re.compile("another wording"))).to_be_visible()
     answer.get_by_role("link").click()
-    expect(alice.log("Lobby").locator(".message.found")).to_contain_text("another wording")
-
-    # A reaction that the server did not get before a reload is sent after it.
-    page.evaluate(LOSE_REACTIONS)
-    lost = re.compile(r"text 117\b")
-    react(bob, log.locator(".message").filter(has_text=lost), "tada")
-    expect(page.locator(".reaction.pending")).to_be_visible()
-    page.reload()
-    hers = alice.log("Lobby").locator(".message").filter(has_text=lost)
-    expect(hers.get_by_role("button", name="🎉 1", exact=True)).to_be_visible()
-    until(page, "!Object.keys(localStorage).some((key) => key.includes('reactions'))")
+    expect(bob.log("Lobby").locator(".message.found")).to_contain_text("another wording")
 
     # Both survive a lost connection, once.
     site.stop()
-    bob.expect_state("Reconnecting")
-    other = log.locator(".message").filter(has_text=re.compile(r"text 118\b"))
-    react(bob, other, "tada")
+    alice.expect_state("Reconnecting")
+    other = log.locator(".message").filter(has_text=re.compile(r"text 58\b"))
+    react(alice, other, "tada")
     expect(other.get_by_role("button", name="🎉 1")).to_be_visible()
     other.press("Control+Shift+F2")
     expect(box).to_be_focused()
-    bob.say("Lobby", "from the tunnel")
+    alice.say("Lobby", "from the tunnel")
     waiting = log.locator(".message.pending")
-    expect(waiting.get_by_role("link", name=re.compile("^Reply to .*: text 118$"))).to_be_visible()
+    expect(waiting.get_by_role("link", name=re.compile("^Reply to .*: text 58$"))).to_be_visible()
     site.start()
     # The pages wait a while before they try again.
-    reply = alice.log("Lobby").get_by_role("link", name=re.compile("text 118"))
+    reply = bob.log("Lobby").get_by_role("link", name=re.compile("text 58"))
     expect(reply).to_be_visible(timeout=30_000)
-    hers = alice.log("Lobby").locator(".message").filter(has_text=re.compile(r"text 118\b"))
+    hers = bob.log("Lobby").locator(".message").filter(has_text=re.compile(r"text 58\b"))
     expect(hers.get_by_role("button", name="🎉 1", exact=True)).to_be_visible()
     until(page, "!document.querySelector('.reaction.pending')")
-    assert {command["epoch"] for command in bob.commands("react")} != {None}
+    assert {command["epoch"] for command in alice.commands("react")} != {None}
 
     # With the keyboard alone: from the message to its reactions and its bar.
     log.focus()
@@ -165,10 +163,10 @@ def test_reactions_and_replies_are_live_kept_and_reachable_by_keyboard(visit, si
     expect(menu).to_be_hidden()
 
     # A source that is deleted is not quoted any more, and has no reactions.
-    change(site, ("Lobby", [(119, None)]))
-    expect(alice.log("Lobby").get_by_role("link", name="Reply to a deleted message")).to_be_visible()
-    expect(alice.log("Lobby").get_by_text("another wording")).to_have_count(0)
-    assert alice.problems == bob.problems == []
+    change(site, ("Lobby", [(59, None)]))
+    expect(bob.log("Lobby").get_by_role("link", name="Reply to a deleted message")).to_be_visible()
+    expect(bob.log("Lobby").get_by_text("another wording")).to_have_count(0)
+    assert bob.problems == alice.problems == []
 
 
 def test_replies_to_messages_that_are_not_loaded_cost_one_question_and_quote_nothing_that_is_gone(visit, site):

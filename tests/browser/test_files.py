@@ -204,73 +204,68 @@ def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(vi
     expect(charlie.log("Lobby").get_by_role("img", name="cat.png")).to_have_count(0)
 
 
-def test_a_message_with_files_waits_for_the_connection_and_is_sent_once_in_all_its_rooms(visit, site):
-    charlie, bob = visit("charlie"), visit("bob", keep=False)
-    charlie.open("Lobby", "Random")
-    bob.open("Lobby")
-    tray = bob.pane("Lobby").get_by_role("group", name="Attached files")
-    pasted = bob.page.evaluate_handle(TRANSFER, [["plan.txt", "text/plain", TEXT], ["cat.png", "image/png", PICTURE]])
-    bob.pane("Lobby").get_by_role("button", name="Also in other rooms").click()
-    expect(bob.pane("Lobby").get_by_role("combobox", name="Add a room")).to_be_focused()
-    bob.page.keyboard.type("Rand")
-    bob.page.keyboard.press("Enter")
-    expect(bob.pane("Lobby").get_by_role("button", name="Remove Random")).to_be_visible()
-    # What handles files is loaded soon after the page, so the first one may be attached without a connection.
-    until(bob.page, TRAYS_LOADED)
-    bob.page.context.set_offline(True)
-    bob.box("Lobby").evaluate(PASTE, pasted)
-    bob.box("Lobby").fill("written in a tunnel")
-    bob.box("Lobby").press("Enter")
-    expect(tray.get_by_role("status")).to_contain_text("Keep this page open: the message is sent once")
-    # Longer than what was tried before it was given up.
-    expect(tray.get_by_text("The upload was interrupted.")).to_have_count(2)
-    bob.page.wait_for_timeout(100)
-    expect(bob.box("Lobby")).to_have_value("written in a tunnel")
-    uploads = []
-    bob.page.on("request", lambda request: uploads.append(request.url) if "name=" in request.url else None)
-    bob.page.context.set_offline(False)
-    for room in ("Lobby", "Random"):
-        expect(charlie.texts(room).last).to_have_text("written in a tunnel")
-        expect(charlie.log(room).get_by_role("link", name="plan.txt")).to_have_count(1)
-        expect(charlie.log(room).get_by_role("img", name="cat.png")).to_be_visible()
-        assert charlie.texts(room).count() == 1
-    expect(bob.box("Lobby")).to_have_value("")
-    expect(tray).to_be_hidden()
-    # The server copies them into the other room.
-    assert len(uploads) == 2
-
-
-def test_no_text_is_sent_without_its_file_when_the_page_cannot_attach_it(visit):
+def test_a_message_with_files_waits_until_they_can_be_attached_and_for_the_connection(visit):
     charlie = visit("charlie")
-    charlie.open("Lobby")
+    charlie.open("Lobby", "Random")
     bob = visit("bob", "/healthz", keep=False)
     lazy = re.compile("lazy/attachments")
     bob.page.route(lazy, lambda route: route.abort())
     bob.goto("/chat/Lobby/")
-    pane = bob.pane("Lobby")
-    pasted = bob.page.evaluate_handle(TRANSFER, [["plan.txt", "text/plain", TEXT]])
+    pane, box = bob.pane("Lobby"), bob.box("Lobby")
+    pasted = bob.page.evaluate_handle(TRANSFER, [["map.txt", "text/plain", TEXT]])
     unattached = pane.get_by_text("Your files aren't attached yet")
-    bob.box("Lobby").evaluate(PASTE, pasted)
+    box.evaluate(PASTE, pasted)
     expect(unattached).to_be_visible()
-    bob.box("Lobby").fill("see the plan")
+    box.fill("see the map")
     for _ in range(2):
-        bob.box("Lobby").press("Enter")
+        box.press("Enter")
         bob.page.wait_for_timeout(100)
-        expect(bob.box("Lobby")).to_have_value("see the plan")
+        expect(box).to_have_value("see the map")
     # The user decides to send it without the file.
     pane.get_by_role("button", name="Remove files").click()
     expect(unattached).to_be_hidden()
-    expect(bob.box("Lobby")).to_be_focused()
+    expect(box).to_be_focused()
     bob.page.keyboard.press("Enter")
-    expect(charlie.texts("Lobby")).to_have_text(["see the plan"])
+    expect(charlie.texts("Lobby")).to_have_text(["see the map"])
     # Enter tries again, and sends the message with all its files.
     for _ in range(2):
-        bob.box("Lobby").evaluate(PASTE, pasted)
+        box.evaluate(PASTE, pasted)
     expect(unattached).to_be_visible()
-    bob.box("Lobby").fill("now with the plan")
+    box.fill("now with the map")
     bob.page.unroute(lazy)
-    bob.box("Lobby").press("Enter")
-    expect(charlie.texts("Lobby").last).to_have_text("now with the plan")
-    expect(charlie.log("Lobby").get_by_role("link", name="plan.txt")).to_have_count(2)
+    box.press("Enter")
+    expect(charlie.texts("Lobby").last).to_have_text("now with the map")
+    expect(charlie.log("Lobby").get_by_role("link", name="map.txt")).to_have_count(2)
     expect(unattached).to_be_hidden()
-    expect(bob.box("Lobby")).to_have_value("")
+    expect(box).to_have_value("")
+
+    # Without a connection, a message waits with its files, and is sent once in all its rooms.
+    tray = pane.get_by_role("group", name="Attached files")
+    pane.get_by_role("button", name="Also in other rooms").click()
+    expect(pane.get_by_role("combobox", name="Add a room")).to_be_focused()
+    bob.page.keyboard.type("Rand")
+    bob.page.keyboard.press("Enter")
+    expect(pane.get_by_role("button", name="Remove Random")).to_be_visible()
+    # What handles files is loaded soon after the page, so the first one may be attached without a connection.
+    until(bob.page, TRAYS_LOADED)
+    pasted = bob.page.evaluate_handle(TRANSFER, [["plan.txt", "text/plain", TEXT], ["cat.png", "image/png", PICTURE]])
+    bob.page.context.set_offline(True)
+    box.evaluate(PASTE, pasted)
+    box.fill("written in a tunnel")
+    box.press("Enter")
+    expect(tray.get_by_role("status")).to_contain_text("Keep this page open: the message is sent once")
+    # Longer than what was tried before it was given up.
+    expect(tray.get_by_text("The upload was interrupted.")).to_have_count(2)
+    bob.page.wait_for_timeout(100)
+    expect(box).to_have_value("written in a tunnel")
+    uploads = []
+    bob.page.on("request", lambda request: uploads.append(request.url) if "name=" in request.url else None)
+    bob.page.context.set_offline(False)
+    for room, earlier in (("Lobby", ["see the map", "now with the map"]), ("Random", [])):
+        expect(charlie.texts(room)).to_have_text([*earlier, "written in a tunnel"])
+        expect(charlie.log(room).get_by_role("link", name="plan.txt")).to_have_count(1)
+        expect(charlie.log(room).get_by_role("img", name="cat.png")).to_be_visible()
+    expect(box).to_have_value("")
+    expect(tray).to_be_hidden()
+    # The server copies them into the other room.
+    assert len(uploads) == 2

@@ -4,13 +4,16 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.test_unread import wait_until
+from tests.servers.quantities import IS_FULL
 
-# Returns each text that is cut without a sign, and each control at whose centre there is something else.
+# Returns each text that is cut without a sign, each control at whose centre there is something else, and whether the
+# page is wider than its window.
 #
 # A text may end with an ellipsis if its element or one around it has the whole text as a title or label. It may also
 # be continued in what scrolls, or fade out.
-FAULTS = """() => {
+FAULTS = """(width) => {
   const found = [];
+  if (document.documentElement.scrollWidth > width) found.push('the page is wider than the window');
   const isShown = (element) => element.checkVisibility({ opacityProperty: true, visibilityProperty: true });
   const isForReaders = (element) => {
     for (let e = element; e; e = e.parentElement) {
@@ -99,6 +102,8 @@ SIZES = (
     *((320, 860), (320, 480), (360, 740), (480, 430), (700, 860), (701, 860), (701, 430), (760, 430), (899, 860)),
     *((901, 860), (901, 430), (1024, 768), (1280, 430), (1440, 860), (1920, 1080)),
 )
+# By the number of panes: each size is in at least one of these, and both sides of each breakpoint are in the last.
+SIZES_OF = {1: SIZES[1::3], 3: SIZES[1::2], 8: SIZES[::2]} if not IS_FULL else dict.fromkeys((1, 3, 8), SIZES)
 SIZES_OF_TYPE = """() => {
   const shown = [...document.querySelectorAll('body *')].filter((element) =>
     element.checkVisibility() && [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
@@ -118,13 +123,11 @@ def test_nothing_is_cut_silently_and_no_control_covers_another_one_at_any_width(
     page = alice.page
     found = []
 
-    def look(state, sizes=SIZES):
+    def look(state, sizes):
         for width, height in sizes:
             page.set_viewport_size({"width": width, "height": height})
             page.evaluate(END_MOTION)
-            found.extend((state, width, height, fault) for fault in page.evaluate(FAULTS))
-            if page.evaluate("document.documentElement.scrollWidth") > width:
-                found.append((state, width, height, "the page is wider than the window"))
+            found.extend((state, width, height, fault) for fault in page.evaluate(FAULTS, width))
 
     expect(page.get_by_role("status").first).to_contain_text("Verbunden")
     # What came before the first visit would count as read.
@@ -138,7 +141,7 @@ def test_nothing_is_cut_silently_and_no_control_covers_another_one_at_any_width(
     )
     catch_up = page.get_by_role("button", name="Aufholen")
     expect(catch_up).to_contain_text("12, @12")
-    look("one pane")
+    look("one pane", SIZES_OF[1])
     page.set_viewport_size({"width": 1440, "height": 860})
     catch_up.click()
     expect(page.get_by_role("button", name="Gelesen und weiter")).to_be_visible()
@@ -155,7 +158,13 @@ def test_nothing_is_cut_silently_and_no_control_covers_another_one_at_any_width(
         expect(page.locator("room-pane")).to_have_count(count)
         expect(page.locator("[data-part=panes].arranged")).to_be_attached()
         expect(page.locator("room-pane .message").first).to_be_attached()
-        look(f"{count} panes")
+        look(f"{count} panes", SIZES_OF[count])
+        if count == 3:
+            # Chromium draws no ellipsis in a text area, so a long name of a room fades out at its end.
+            box, mask = alice.page.locator("room-pane textarea").first, "(box) => getComputedStyle(box).maskImage"
+            assert box.evaluate(mask).startswith("linear-gradient(to left, rgba(0, 0, 0, 0)")
+            box.evaluate("(box) => { box.dir = 'rtl'; }")
+            assert box.evaluate(mask).startswith("linear-gradient(to right, rgba(0, 0, 0, 0)")
     assert page.locator("time").first.evaluate("(e) => getComputedStyle(e).fontVariantNumeric") == "tabular-nums"
     # Three sizes of type, and one accent, which only the reader's own name has.
     assert page.evaluate(SIZES_OF_TYPE) == ["12px", "13px", "15px"]
