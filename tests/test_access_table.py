@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.test import Client
 
 from chat.exceptions import ClientError
 from chat.models import Room
 from chat.store import actions, confirmations, files, policies, quotes, room_actions
 from chat.store.actions import Draft
 from chat.store.log import Kind
+from tests.sockets import login_of
 
 pytestmark = pytest.mark.django_db
 
@@ -46,12 +46,6 @@ MAKING = [
 def user_of(role):
     is_staff = role in ("staff", "superuser", "staff member")
     return User.objects.create_user("asker", is_staff=is_staff, is_superuser=role == "superuser")
-
-
-def login_of(user):
-    client = Client()
-    client.force_login(user)
-    return policies.load_logins([client.session.session_key])[client.session.session_key].login
 
 
 def room_of(kind, user, role):

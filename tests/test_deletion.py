@@ -297,13 +297,13 @@ def test_deleting_a_user_removes_memberships_mentions_presences_and_visit(alice,
 
 def test_rows_of_many_deleted_users_are_removed_in_pieces(alice, rooms, monkeypatch):
     monkeypatch.setattr(deletion, "PIECE_ROWS", 10)
-    users = User.objects.bulk_create(User(username=f"user{n}") for n in range(30))
+    users = User.objects.bulk_create(User(username=f"user{n}") for n in range(10))
     Membership.objects.bulk_create(Membership(room=room, user=user) for room in rooms for user in users)
     Membership.objects.create(room=rooms.lobby, user=alice)
     fill(rooms.lobby, alice, 25, "@user1")
     User.objects.filter(username__startswith="user").delete()
     # The transaction that deletes the users removes none of these rows.
-    assert (Membership.objects.count(), Mention.objects.count(), DeletedUser.objects.count()) == (91, 25, 30)
+    assert (Membership.objects.count(), Mention.objects.count(), DeletedUser.objects.count()) == (31, 25, 10)
     assert presence.present_usernames([rooms.lobby.pk]) == {rooms.lobby.pk: set()}
     assert deletion.remove_piece_of_user(users[1].pk).total() == 10
     finish_users()

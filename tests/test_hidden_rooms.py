@@ -18,8 +18,7 @@ from chat.live import audiences, database
 from chat.models import Membership, Room
 from chat.protocol import AnyCommand
 from chat.store import actions, room_actions
-from tests.sockets import connected
-from tests.test_reactions import login_of
+from tests.sockets import connected, login_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

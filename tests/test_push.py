@@ -15,8 +15,7 @@ from chat.store import levels, memberships, notifications, push, room_actions
 from chat.store.memberships import Move
 from chat.store.room_user import RoomUser
 from tests.push_service import Browser, PushService
-from tests.sockets import connected
-from tests.test_memberships import login_of
+from tests.sockets import connected, login_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -12,12 +12,12 @@ from django.utils import timezone
 from chat.exceptions import ClientError, ErrorCode
 from chat.live import database
 from chat.models import Event, Reaction, Room
-from chat.store import actions, alerts, log, policies, reactions, unread
+from chat.store import actions, alerts, log, reactions, unread
 from chat.store.actions import Draft
 from chat.store.log import HistoryPlace, Kind
 from chat.store.room_user import RoomUser
 from tests.copies import copy_event
-from tests.sockets import connected, cookie_of
+from tests.sockets import connected, login_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 UUID = "6fa459ea-ee8a-3ca4-894e-db77e160355e"
@@ -28,11 +28,6 @@ EMOJI = [chr(code) for code in range(0x1F600, 0x1F640)]
 def quick(settings):
     settings.GRACE_SECONDS = 0
     settings.NOTIFY_USERS_ON_ENTER_OR_LEAVE_ROOMS = False
-
-
-def login_of(user):
-    [standing] = policies.load_logins([cookie_of(user).split("=")[1]]).values()
-    return standing.login
 
 
 @pytest.fixture

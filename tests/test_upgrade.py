@@ -9,18 +9,18 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
-from django.test import Client
 from django.utils import timezone
 
 from chat.checks import check_names
 from chat.models import AccessChange, Event, Membership, Mention, Presence, Process, Room, Visit
-from chat.store import access, actions, deletion, layouts, log, memberships, names, policies, presence, unread
+from chat.store import access, actions, deletion, layouts, log, memberships, names, presence, unread
 from chat.store.actions import Draft
 from chat.store.concerns import about
 from chat.store.layouts import Panes
 from chat.store.room_user import RoomUser
 from chat.store.unread import Unread
 from tests.fakes import expire_dead_processes
+from tests.sockets import login_of
 
 # Each walks through all migrations, some of them both ways.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
@@ -109,13 +109,6 @@ def counts(user, *rooms):
     """Return for each room the user's read position, unread messages, and unread mentions."""
     counted = unread.count({RoomUser(room.pk, user.pk): None for room in rooms})
     return [counted[room.pk, user.pk][1:4] for room in rooms]
-
-
-def login_of(user):
-    client = Client()
-    client.force_login(user)
-    [standing] = policies.load_logins([client.session.session_key]).values()
-    return standing.login
 
 
 # Titles that were different by the rule of the last version.

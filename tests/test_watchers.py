@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 from django.db import transaction
-from django.test import Client
 from django.utils import timezone
 
 from chat import protocol
@@ -25,7 +24,7 @@ from chat.store.memberships import Move
 from chat.store.room_user import RoomUser
 from chat.store.unread import MOST, Moved, News, Unread
 from tests.servers.quantities import seeds
-from tests.sockets import connected
+from tests.sockets import connected, login_of
 
 Kind = Event.Kind
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -411,13 +410,6 @@ async def test_after_any_steps_the_counts_sent_equal_those_of_the_database(alice
         for user, watcher in zip(users, (alices, bobs), strict=True):
             expected = await counted(user)
             await watcher.until(lambda expected=expected, watcher=watcher: watcher.heads == expected)
-
-
-def login_of(user):
-    client = Client()
-    client.force_login(user)
-    [standing] = policies.load_logins([client.session.session_key]).values()
-    return standing.login
 
 
 def move_elsewhere(user, room, seq, *, back=False):
