@@ -25,6 +25,7 @@ from chat.store import (
     file_storage,
     file_types,
     files,
+    pictures,
     retention,
     room_actions,
     search,
@@ -50,6 +51,28 @@ def own_storage(settings, tmp_path):
     }
     settings.LIMITS = {**settings.LIMITS, "FILE_MB": 1}
     return tmp_path / "files"
+
+
+# What the worker has made of each picture: a process of its own takes 0.1 s for it.
+_reencoded = {}
+_reencode = pictures._run
+
+
+@pytest.fixture(autouse=True)
+def pictures_once(monkeypatch):
+    """Let the worker re-encode the same picture once for all tests."""
+
+    def run(source, *targets, advice):
+        key = source.read_bytes(), len(targets)
+        if key not in _reencoded:
+            made = _reencode(source, *targets, advice=advice)
+            _reencoded[key] = made, [target.read_bytes() for target in targets]
+        made, contents = _reencoded[key]
+        for target, content in zip(targets, contents, strict=True):
+            target.write_bytes(content)
+        return made
+
+    monkeypatch.setattr(pictures, "_run", run)
 
 
 _clients: dict[int | None, Client] = {}
