@@ -54,7 +54,7 @@ def own_storage(settings, tmp_path):
 
 
 # What the worker has made of each picture: a process of its own takes 0.1 s for it.
-_reencoded = {}
+_reencoded: dict[tuple[bytes, int], tuple[pictures.Picture, list[bytes]]] = {}
 _reencode = pictures._run
 
 

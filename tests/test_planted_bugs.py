@@ -213,7 +213,7 @@ MISFITS = (AttributeError, NameError, TypeError)
 def test_a_planted_bug_is_caught(plant, monkeypatch, caplog):
     plant(monkeypatch)
     # Without a bug, pages show all events within a second. A page that never does costs its whole time.
-    monkeypatch.setattr(stepped, "SETTLE_SECONDS", 5)
+    monkeypatch.setattr(stepped, "SETTLE_SECONDS", 2)
     for seed in SEEDS:
         try:
             wrong = stepped.run(stepped.busy, seed)
