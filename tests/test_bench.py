@@ -186,6 +186,7 @@ def test_the_audit_refuses_any_other_log(logged):
         posts.check_log(logged, {"a": (1, 1), "b": (1, 2)})
 
 
+@pytest.mark.full_size
 @pytest.mark.timeout(60)
 def test_contenders_start_and_are_measured_in_one_table():
     names = ("the limit", "Multichat, SQLite")
