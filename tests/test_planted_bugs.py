@@ -17,7 +17,8 @@ from chat.store import actions
 from chat.store.log import Committed
 from tests import stepped, test_machine, test_races
 
-SEEDS = range(30)
+# The first of these finds most bugs, and soon. Seed 0 takes 3 s to find one of them.
+SEEDS = range(3, 33)
 
 
 def acknowledge_before_commit(patch):
