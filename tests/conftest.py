@@ -101,8 +101,12 @@ def pytest_collection_modifyitems(config, items):
     """Leave out what script/soak alone runs. A test that is named with its module, as a::b, always runs."""
     if IS_FULL or any("::" in argument for argument in config.args):
         return
-    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("full_size")])
-    items[:] = [item for item in items if not item.get_closest_marker("full_size")]
+    marks = ["full_size", "any_database"] if "TEST_DATABASE_URL" in os.environ else ["full_size"]
+    kept, left_out = [], []
+    for item in items:
+        (left_out if any(map(item.get_closest_marker, marks)) else kept).append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
 
 
 def pytest_collection_finish(session):

@@ -90,7 +90,14 @@ TABLE = [
         "join from the beginning and leave", "join", join_and_leave(since=0), milliseconds=6, queries=16, parameters=60
     ),
     HostileFrame("join repeatedly", "join", room_command("join"), queries=5),
-    HostileFrame("join from far back, repeatedly", "join", room_command("join", since=1), milliseconds=20, queries=12),
+    HostileFrame(
+        "join from far back, repeatedly",
+        "join",
+        room_command("join", since=1),
+        milliseconds=20,
+        queries=12,
+        parameters=60,
+    ),
     HostileFrame(
         "join from a number of 4,000 digits",
         "join",

@@ -42,6 +42,9 @@ SMALL = {
     "GRACE_SECONDS": 0.0,
 }
 
+# How long pages may take to show all events, on the stepped clock.
+SETTLE_SECONDS = 20
+
 
 class _Selector(selectors.DefaultSelector):
     """Does not wait: it moves the clock on by the time that it would have waited."""
@@ -353,8 +356,9 @@ class World:
             await page.join(room, since=since)
         return page
 
-    async def settle(self, seconds=20):
+    async def settle(self):
         """Wait until everything is sent and every page shows all events. Raises TimeoutError."""
+        seconds = SETTLE_SECONDS
         for page in self.pages:
             await page.until_sent(seconds)
         for page in self.pages:

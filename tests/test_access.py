@@ -227,6 +227,7 @@ def test_a_new_room_rings(db, rung):
 # The end of a session
 
 
+@pytest.mark.any_database
 async def test_frames_do_not_prolong_a_session(bob):
     async with connected(bob) as socket:
         before = await database.read(list, WebSession.objects.values_list("pk", "expire_date"))
@@ -325,6 +326,7 @@ async def test_a_right_that_ends_during_a_join_refuses_the_join(bob, rooms, monk
         assert [frame for frame in await socket.rest() if "join" in frame] == []
 
 
+@pytest.mark.any_database
 async def test_a_right_that_ends_during_a_resume_refuses_that_room_alone(alice, bob, rooms, monkeypatch):
     def make_staff_only():
         rooms.lobby.staff_only = True
@@ -344,6 +346,7 @@ async def test_a_right_that_ends_during_a_resume_refuses_that_room_alone(alice, 
     assert 2 in [len(keys) for keys in calls[:-1]]
 
 
+@pytest.mark.any_database
 async def test_rights_that_keep_changing_delay_no_other_room_of_a_resume(alice, bob, rooms, monkeypatch):
     """The room whose answers are outdated again and again is asked for alone after some rounds."""
     lobby, random = str(rooms.lobby.pk), str(rooms.random.pk)

@@ -59,6 +59,7 @@ def test_a_text_within_the_limits_is_accepted_unchanged(text):
     assert actions.check_text(text) == text
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     "text",
     [
@@ -86,6 +87,7 @@ def test_a_text_of_exactly_the_limit_in_bytes_is_accepted():
 BLANK = ["", " ", "\n\t\r\n", "\u3000", "\xa0", "\u200b", "\u200b\u200d\ufeff", "\u2060 \u00ad", "\u2028", "\x1f"]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("text", BLANK, ids=ascii)
 def test_a_text_without_visible_characters_is_empty(text):
     assert refusal(actions.check_text, text) == ErrorCode.MESSAGE_EMPTY
@@ -96,11 +98,13 @@ def test_nul_is_refused(text):
     assert refusal(actions.check_text, text) == ErrorCode.MESSAGE_INVALID
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("msg_type", [0, 1, 2, 3])
 def test_these_message_types_are_valid(msg_type):
     assert actions.check_type(msg_type) == msg_type
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("msg_type", [4, 5, 6, -1, 10**30])
 def test_types_of_signals_and_unknown_types_are_refused(msg_type):
     assert refusal(actions.check_type, msg_type) == ErrorCode.MESSAGE_INVALID
@@ -467,8 +471,7 @@ def test_an_edit_or_delete_costs_the_same_after_any_number_of_edits(bob, rooms):
         with CaptureQueriesContext(connection) as captured:
             actions.commit([edit(rooms.lobby, bob, 1)])
         costs.append(len(captured))
-        for _ in range(5):
-            actions.commit([edit(rooms.lobby, bob, 1, str(number)) for number in range(30)])
+        actions.commit([edit(rooms.lobby, bob, 1, str(number)) for number in range(30)])
     assert costs[0] == costs[1]
     with CaptureQueriesContext(connection) as captured:
         actions.commit([delete(rooms.lobby, bob, 1)])

@@ -1,6 +1,7 @@
 """The rules of the architecture: which modules may import which, and what may be written where."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -60,15 +61,21 @@ def modules(folder):
     return {path.stem: path for path in (ROOT / "chat" / folder).glob("*.py") if path.stem != "__init__"}
 
 
-def imports(text):
-    """Return the full names of a module's imports, type-only imports included."""
+@functools.cache
+def read(text):
+    """Return a module's docstring, and the full names of its imports, type-only imports included."""
+    tree = ast.parse(text)
     found = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return ast.get_docstring(tree), frozenset(found)
+
+
+def imports(text):
+    return read(text)[1]
 
 
 def is_within(name, *packages):
@@ -182,7 +189,7 @@ def test_every_module_has_a_docstring():
     for path in sources():
         if "migrations" in path.parts or (path.name == "__init__.py" and not path.read_text().strip()):
             continue
-        assert ast.get_docstring(ast.parse(path.read_text())), path
+        assert read(path.read_text())[0], path
 
 
 def test_the_page_makes_no_markup_or_code_from_strings():

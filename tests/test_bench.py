@@ -151,6 +151,7 @@ def test_frames_that_name_their_receiver_are_compared_without_the_name(second, i
     assert (completed == [1, 2], faults == []) == (is_same, is_same)
 
 
+@pytest.mark.full_size
 @pytest.mark.skipif(ejabberd.code_path() is None, reason="ejabberd is not installed")
 @pytest.mark.timeout(60)
 def test_ejabberd_is_measured_where_it_is_installed():

@@ -10,11 +10,10 @@ SERVE = "from multichat import claim; claim.claim_process(); print('serving', fl
 def test_a_second_server_on_the_in_memory_layer_is_refused_until_the_first_is_killed(tmp_path):
     environment = {**os.environ, "VAR": str(tmp_path)}
     environment.pop("DATABASE_URL", None)
-    code = f"import django; django.setup(); {SERVE}"
 
     def serve():
         return subprocess.Popen(
-            [sys.executable, "-c", code],
+            [sys.executable, "-c", SERVE],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -13,10 +13,10 @@ from django.core.management import CommandError, call_command
 
 from chat.models import Event, Room, StoredFile
 from tests.hostile_files import picture
-from tests.test_files import get, own_clients, own_storage, send, uploaded
+from tests.test_files import get, own_clients, own_storage, pictures_once, send, uploaded
 from tests.test_records import empty, is_empty_enough
 
-__all__ = ["is_empty_enough", "own_clients", "own_storage"]
+__all__ = ["is_empty_enough", "own_clients", "own_storage", "pictures_once"]
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("is_empty_enough")]
 
 

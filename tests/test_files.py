@@ -25,6 +25,7 @@ from chat.store import (
     file_storage,
     file_types,
     files,
+    pictures,
     retention,
     room_actions,
     search,
@@ -50,6 +51,28 @@ def own_storage(settings, tmp_path):
     }
     settings.LIMITS = {**settings.LIMITS, "FILE_MB": 1}
     return tmp_path / "files"
+
+
+# What the worker has made of each picture: a process of its own takes 0.1 s for it.
+_reencoded: dict[tuple[bytes, int], tuple[pictures.Picture, list[bytes]]] = {}
+_reencode = pictures._run
+
+
+@pytest.fixture(autouse=True)
+def pictures_once(monkeypatch):
+    """Let the worker re-encode the same picture once for all tests."""
+
+    def run(source, *targets, advice):
+        key = source.read_bytes(), len(targets)
+        if key not in _reencoded:
+            made = _reencode(source, *targets, advice=advice)
+            _reencoded[key] = made, [target.read_bytes() for target in targets]
+        made, contents = _reencoded[key]
+        for target, content in zip(targets, contents, strict=True):
+            target.write_bytes(content)
+        return made
+
+    monkeypatch.setattr(pictures, "_run", run)
 
 
 _clients: dict[int | None, Client] = {}
@@ -122,6 +145,7 @@ def test_an_image_is_posted_and_shown_with_its_thumbnail(bob, charlie, rooms):
     assert again.status_code == 304
 
 
+@pytest.mark.any_database
 def test_a_large_file_is_served_in_ranges(bob, rooms):
     content = bytes(range(256)) * 2000
     made = uploaded(bob, rooms.lobby, content, name="data.bin")
@@ -138,6 +162,7 @@ def test_a_large_file_is_served_in_ranges(bob, rooms):
     assert page_of(bob).head(f"/files/{made['id']}/")["Content-Length"] == str(len(content))
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_a_photo_loses_its_place_and_is_turned(bob, rooms, own_storage, kind):
     photo = with_gps(kind)
@@ -151,6 +176,7 @@ def test_a_photo_loses_its_place_and_is_turned(bob, rooms, own_storage, kind):
     assert all(b"Secret" not in path.read_bytes() for path in own_storage.rglob("*") if path.is_file())
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("frames", [1, 3])
 def test_a_gif_loses_its_comments(bob, rooms, own_storage, frames):
     pages = [Image.new("RGB", (8, 8), (80 * number, 0, 0)) for number in range(frames)]
@@ -162,6 +188,7 @@ def test_a_gif_loses_its_comments(bob, rooms, own_storage, frames):
     assert all(b"Secret" not in path.read_bytes() for path in own_storage.rglob("*") if path.is_file())
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("hostile", FILES, ids=lambda hostile: hostile.name)
 def test_a_hostile_file_is_refused_or_harmless(bob, rooms, own_storage, hostile):
     answer = upload(bob, rooms.lobby, hostile.content(), name=hostile.name)
@@ -192,6 +219,7 @@ def test_limits_are_answered_with_a_sentence(bob, rooms, settings, own_storage):
     assert len(stored_paths(own_storage)) == 1
 
 
+@pytest.mark.any_database
 def test_a_storage_that_is_full_or_away_is_answered_with_a_sentence(bob, rooms, monkeypatch):
     made = uploaded(bob, rooms.lobby)
 
@@ -206,6 +234,7 @@ def test_a_storage_that_is_full_or_away_is_answered_with_a_sentence(bob, rooms, 
     assert get(bob, made["id"]).status_code == 503
 
 
+@pytest.mark.any_database
 def test_a_form_of_another_site_uploads_nothing(bob, rooms):
     client = Client(enforce_csrf_checks=True)
     client.force_login(bob)
@@ -214,6 +243,7 @@ def test_a_form_of_another_site_uploads_nothing(bob, rooms):
     assert not StoredFile.objects.exists()
 
 
+@pytest.mark.any_database
 def test_no_page_uploads_copies_or_removes_a_file_for_another_user_who_has_signed_in(bob, charlie, rooms, own_storage):
     made = uploaded(bob, rooms.lobby, headers={"X-Multichat-User": str(bob.pk)})["id"]
     theirs = {"X-Multichat-User": str(charlie.pk)}
@@ -488,6 +518,7 @@ def test_a_copy_needs_the_right_to_see_the_file_and_to_write_in_the_room(bob, ch
     assert StoredFile.objects.get(pk=copied["id"]).author_id == charlie.pk
 
 
+@pytest.mark.any_database
 def test_an_image_without_a_thumbnail_is_copied_without_one(bob, rooms, own_storage, monkeypatch):
     made = uploaded(bob, rooms.lobby, picture())
     default_storage.delete(file_storage.path_of(uuid.UUID(made["id"]), is_thumbnail=True))
@@ -641,6 +672,7 @@ def test_a_backup_has_the_files_and_a_restore_brings_them_back(bob, rooms, own_s
     assert {path.name: path.read_bytes() for path in own_storage.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("name", ["../../escaped", "/etc/passwd", "files/aa/" + "b" * 32, "files/" + "b" * 32])
 def test_an_archive_restores_nothing_but_files(tmp_path, own_storage, name):
     archive = tmp_path / "archive"

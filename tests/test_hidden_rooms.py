@@ -18,8 +18,7 @@ from chat.live import audiences, database
 from chat.models import Membership, Room
 from chat.protocol import AnyCommand
 from chat.store import actions, room_actions
-from tests.sockets import connected
-from tests.test_reactions import login_of
+from tests.sockets import connected, login_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -52,7 +51,8 @@ def hidden(request, person, charlie, rooms):
     return Room.objects.get(pk=room.pk)
 
 
-@pytest.fixture(params=["staff", "superuser", "user"])
+# A superuser is staff too, so what would be told to staff alone is told to a superuser as well.
+@pytest.fixture(params=[pytest.param("staff", marks=pytest.mark.full_size), "superuser", "user"])
 def outsider(request, db):
     """A user who is no member."""
     if request.param == "superuser":

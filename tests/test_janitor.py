@@ -76,7 +76,7 @@ async def test_without_a_bell_a_deleted_room_is_found_by_polling(bob, rooms, set
 
 async def test_rows_of_deleted_users_are_removed(bob, rooms):
     def delete():
-        users = User.objects.bulk_create(User(username=f"user{n}") for n in range(30))
+        users = User.objects.bulk_create(User(username=f"user{n}") for n in range(10))
         Membership.objects.bulk_create(Membership(room=room, user=user) for room in rooms for user in users)
         User.objects.filter(username__startswith="user").delete()
 

@@ -4,16 +4,15 @@ import random
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from chat import protocol
 from chat.live import database, hub
 from chat.models import Room
-from chat.store import layouts, policies
+from chat.store import layouts
 from chat.store.layouts import Panes, UserLayout
 from tests.servers.quantities import seeds
-from tests.sockets import connected
+from tests.sockets import connected, login_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -21,13 +20,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def room_ids(db):
     return [Room.objects.create(title=title).pk for title in "abcdef"]
-
-
-def login_of(user):
-    client = Client()
-    client.force_login(user)
-    [standing] = policies.load_logins([client.session.session_key]).values()
-    return standing.login
 
 
 def change(**fields):

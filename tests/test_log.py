@@ -15,6 +15,7 @@ from chat.models import Event, Room
 from chat.store import actions, event_rows, log
 from chat.store.actions import Draft
 from chat.store.log import HistoryPlace, Kind
+from tests.copies import copy_event
 from tests.servers.quantities import seeds
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -325,19 +326,11 @@ def test_history_from_a_time_begins_at_or_after_it_although_the_clock_went_back(
 
 def many_events(room, author, count, every=50):
     """Fill a room with messages, each followed by edits of it."""
-    Event.objects.bulk_create(
-        Event(
-            room=room,
-            seq=seq,
-            kind=Kind.POSTED if seq % every == 1 else Kind.EDITED,
-            target_seq=None if seq % every == 1 else seq - seq % every + 1,
-            edit_seq=None if seq % every == 1 else seq,
-            author=author,
-            body="hi" if seq % every == 1 else "",
-            at=NOON + timedelta(seconds=seq),
-        )
-        for seq in range(1, count + 1)
-    )
+    for seq in range(1, count + 1, every):
+        shared = {"room": room, "author": author, "at": NOON + timedelta(seconds=seq)}
+        Event.objects.create(seq=seq, kind=Kind.POSTED, body="hi", **shared)
+        edit = Event.objects.create(seq=seq + 1, kind=Kind.EDITED, target_seq=seq, edit_seq=seq + 1, **shared)
+        copy_event(edit, seq + 2, seq + every - 1, edit_seq="n")
     Room.objects.filter(pk=room.pk).update(head_seq=count)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")

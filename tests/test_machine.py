@@ -206,7 +206,7 @@ class Delivery(RuleBasedStateMachine):
 
 
 # script/soak sets SEEDS to run more.
-EXAMPLES = int(os.environ.get("SEEDS", "50"))
+EXAMPLES = int(os.environ.get("SEEDS", "40"))
 TestDelivery = Delivery.TestCase
 TestDelivery.settings = settings(
     max_examples=EXAMPLES, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)

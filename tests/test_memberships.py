@@ -4,26 +4,19 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from chat.exceptions import ErrorCode
 from chat.models import Membership, PositionCounter, Visit
-from chat.store import actions, layouts, memberships, policies, unread
+from chat.store import actions, layouts, memberships, unread
 from chat.store.actions import Draft
 from chat.store.layouts import Panes, UserLayout
 from chat.store.memberships import Move
 from chat.store.room_user import RoomUser
+from tests.sockets import login_of
 
 pytestmark = pytest.mark.django_db
-
-
-def login_of(user):
-    client = Client()
-    client.force_login(user)
-    [standing] = policies.load_logins([client.session.session_key]).values()
-    return standing.login
 
 
 def post(room, count=1):

@@ -11,8 +11,7 @@ from chat.store.actions import Draft, commit
 from chat.store.log import Kind
 from chat.store.memberships import Move
 from chat.store.room_user import RoomUser
-from tests.sockets import connected
-from tests.test_memberships import login_of
+from tests.sockets import connected, login_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Level = Membership.Level

@@ -12,9 +12,8 @@ from chat.models import Event, Mention, Room
 from chat.store import actions, own_mentions
 from chat.store.actions import Draft
 from chat.store.log import Committed
-from tests.sockets import connected
+from tests.sockets import connected, login_of
 from tests.test_alerts import explain
-from tests.test_reactions import login_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

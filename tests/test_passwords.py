@@ -42,6 +42,7 @@ def test_each_hasher_waits_for_a_turn_to_hash_and_to_check(hashers, settings, na
     settings.LIMITS = {"PASSWORD_CHECKS": 1}
     for hasher in (passwords.PBKDF2, passwords.Scrypt):
         monkeypatch.setattr(hasher, "iterations", 1, raising=False)
+    monkeypatch.setattr(passwords.Scrypt, "work_factor", 2)
     taken = []
     take = passwords.turns.take
     monkeypatch.setattr(passwords.turns, "take", lambda: taken.append(1) or take())

@@ -15,8 +15,7 @@ from chat.store import levels, memberships, notifications, push, room_actions
 from chat.store.memberships import Move
 from chat.store.room_user import RoomUser
 from tests.push_service import Browser, PushService
-from tests.sockets import connected
-from tests.test_memberships import login_of
+from tests.sockets import connected, login_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -184,6 +183,7 @@ def test_a_subscription_that_is_gone_is_removed_and_a_failure_is_tried_again(ser
     assert PushDelivery.objects.get().due_at is None
 
 
+@pytest.mark.any_database
 def test_a_redirect_of_a_push_service_is_not_followed(service, alice, bob, rooms):
     Device(service, bob, "moved")
     other = Device(service, alice, "other")
@@ -194,6 +194,7 @@ def test_a_redirect_of_a_push_service_is_not_followed(service, alice, bob, rooms
     assert not PushDelivery.objects.filter(due_at__isnull=False).exists()
 
 
+@pytest.mark.any_database
 def test_a_subscription_to_a_private_address_is_refused(service, bob, settings):
     settings.OUTGOING_LOOPBACK = False
     assert Device(service, bob, "device").answer.status_code == 400

@@ -13,9 +13,8 @@ from chat.models import Event, Room
 from chat.store import actions, log, quotes
 from chat.store.actions import Draft
 from chat.store.log import Kind
-from tests.sockets import connected
+from tests.sockets import connected, login_of
 from tests.test_alerts import explain
-from tests.test_reactions import login_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 UUID = "6fa459ea-ee8a-3ca4-894e-db77e160355e"

@@ -18,7 +18,7 @@ from tests import stepped
 from tests.fakes import FakeSocket, posted
 
 # script/soak sets SEEDS to run more interleavings, and different ones each time.
-COUNT = int(os.environ.get("SEEDS", "8"))
+COUNT = int(os.environ.get("SEEDS", "6"))
 FIRST = random.SystemRandom().randrange(10**6) if "SEEDS" in os.environ else 0
 SEEDS = range(FIRST, FIRST + COUNT)
 

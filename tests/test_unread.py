@@ -15,6 +15,7 @@ from chat.store import actions, memberships, unread
 from chat.store.actions import Draft
 from chat.store.room_user import RoomUser
 from chat.store.unread import MOST, Unread
+from tests.copies import copy_event
 from tests.servers.quantities import seeds
 
 Kind = Event.Kind
@@ -168,10 +169,8 @@ def test_counting_reads_indexes_and_scans_no_table(alice, bob, rooms, prefer_ind
     post_many(rooms.lobby, alice, 600, "hi @bob")
     # Add many edits, which are not messages.
     at = timezone.now()
-    Event.objects.bulk_create(
-        Event(room=rooms.lobby, seq=seq, kind=Kind.EDITED, target_seq=1, username="alice", at=at)
-        for seq in range(1201, 5201)
-    )
+    edit = Event.objects.create(room=rooms.lobby, seq=1201, kind=Kind.EDITED, target_seq=1, username="alice", at=at)
+    copy_event(edit, 1202, 5200)
     Room.objects.filter(pk=rooms.lobby.pk).update(head_seq=5200)
     prefer_indexes()
     with CaptureQueriesContext(connection) as captured:
@@ -207,7 +206,7 @@ def test_news_has_the_events_of_the_given_ranges_with_their_messages(alice, bob,
 def test_the_news_of_an_edit_costs_the_same_after_any_number_of_edits(alice, bob, rooms):
     post(rooms.lobby, alice, "one")
     costs = []
-    for count in (1, 50):
+    for count in (1, 15):
         for _ in range(count):
             change(rooms.lobby, alice, Kind.EDITED, 1, "@bob")
         head = Room.objects.get(pk=rooms.lobby.pk).head_seq
@@ -218,7 +217,7 @@ def test_the_news_of_an_edit_costs_the_same_after_any_number_of_edits(alice, bob
     assert costs == [2, 2]
 
 
-@pytest.mark.parametrize("seed", seeds(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.any_database) for seed in seeds(4)[1:])])
 def test_after_random_changes_unread_matches_a_plain_count(alice, bob, rooms, seed):
     chance = random.Random(seed)
     users, both = (alice, bob), rooms[:2]

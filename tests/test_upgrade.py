@@ -6,20 +6,21 @@ from importlib import import_module
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
-from django.test import Client
 from django.utils import timezone
 
-from chat.models import Event, Membership, Mention, Presence, Process, Room, Visit
-from chat.store import access, actions, deletion, layouts, log, memberships, policies, presence, unread
+from chat.checks import check_names
+from chat.models import AccessChange, Event, Membership, Mention, Presence, Process, Room, Visit
+from chat.store import access, actions, deletion, layouts, log, memberships, names, presence, unread
 from chat.store.actions import Draft
 from chat.store.concerns import about
 from chat.store.layouts import Panes
 from chat.store.room_user import RoomUser
 from chat.store.unread import Unread
 from tests.fakes import expire_dead_processes
+from tests.sockets import login_of
 
 # Each walks through all migrations, some of them both ways.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
@@ -110,11 +111,18 @@ def counts(user, *rooms):
     return [counted[room.pk, user.pk][1:4] for room in rooms]
 
 
-def login_of(user):
-    client = Client()
-    client.force_login(user)
-    [standing] = policies.load_logins([client.session.session_key]).values()
-    return standing.login
+# Titles that were different by the rule of the last version.
+TITLES = ("x", "\uff58", "\uff59", "y")
+
+
+def write_names_that_collide(old):
+    """Make users and rooms whose names are the same by today's rule: BOB and bob, System, and two pairs of titles."""
+    User.objects.bulk_create([User(username=name) for name in ("BOB", "System")])
+    rooms = old("Room")
+    for title in TITLES:
+        # The field of a title's key computes it by today's rule.
+        room = rooms.create(title=f"room {ord(title)}")
+        rooms.filter(pk=room.pk).update(title=title, title_key=title)
 
 
 @pytest.fixture
@@ -135,6 +143,7 @@ def site(old, alice, bob, charlie):
     )
     random.write(*[(Kind.POSTED, alice, text, None) for text in ("@bob", "hi", "hi")])
     staff.write((Kind.POSTED, alice, "among us", None))
+    write_names_that_collide(old)
     # Bob has read a room, and another room was made later; charlie was here and never watched; alice was never here.
     old("Membership").create(user_id=bob.pk, room_id=lobby.pk, read_seq=1, position=0, is_wide=True, is_here=True)
     old("Membership").create(user_id=charlie.pk, room_id=lobby.pk)
@@ -146,16 +155,18 @@ def site(old, alice, bob, charlie):
     return Room.objects.get(title="Lobby"), Room.objects.get(title="Räume"), Room.objects.get(title="Staff")
 
 
-def test_an_upgrade_in_steps_keeps_messages_counts_and_rights(site, alice, bob, charlie):
+def test_an_upgrade_in_steps_keeps_messages_counts_rights_and_names(site, alice, bob, charlie):
     check_counts(site, alice, bob, charlie)
     check_texts(site)
+    check_names_that_collide()
     check_changes(site, alice, bob, charlie)
 
 
 def check_counts(site, alice, bob, charlie):
     lobby, random, staff = site
-    assert list(Room.objects.enterable_by(alice)) == [lobby, random, staff]
-    assert list(Room.objects.enterable_by(bob)) == [lobby, random]
+    others = [Room.objects.get(title=title) for title in TITLES]
+    assert list(Room.objects.enterable_by(alice)) == [lobby, random, staff, *others]
+    assert list(Room.objects.enterable_by(bob)) == [lobby, random, *others]
     assert Room.objects.titled("RÄUME").get() == random
     assert [room.head_seq for room in site] == [9, 3, 1]
     assert counts(bob, lobby, random) == [(1, 2, 0), (0, 3, 1)]
@@ -185,6 +196,27 @@ def check_texts(site):
         ("Posted", "mine @charlie"),
     ]
     assert not Event.objects.filter(body__contains="secret").exists()
+
+
+def check_names_that_collide():
+    """Users and rooms whose names collide keep them, and the first of each is found by its name."""
+    assert [key.user.username for key in names.collisions()] == ["BOB", "System"]
+    assert tuple(room.title for room in Room.objects.order_by("pk")[3:]) == TITLES
+    found = check_names(databases=["default"])
+    assert [warning.id for warning in found] == ["chat.W004"] * 4
+    assert "'BOB'" in found[0].msg
+    # They go on working: saved, and not as another's name.
+    for name in ("bob", "BOB", "System"):
+        user = User.objects.get(username=name)
+        user.save()
+    with pytest.raises(IntegrityError):
+        User.objects.create_user("Bob")
+    for room in Room.objects.filter(title__in=TITLES):
+        room.staff_only = True
+        room.save()
+    assert Room.objects.titled("X").get().title == "x"
+    # The checks that follow look at their own changes of rights.
+    AccessChange.objects.all().delete()
 
 
 def check_changes(site, alice, bob, charlie):
@@ -219,6 +251,8 @@ def check_changes(site, alice, bob, charlie):
     assert Room.objects.create(title="lobby").send_message("hi", alice) == 1
 
 
+# The upgrade above walks through the same migrations on PostgreSQL. Going back takes twice as long.
+@pytest.mark.any_database
 def test_a_database_with_deleted_users_and_rooms_can_be_downgraded(upgraded, alice, bob, rooms, monkeypatch):
     gone = User.objects.create_user("gone")
     for room in rooms:

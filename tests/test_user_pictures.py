@@ -8,6 +8,7 @@ from PIL import Image
 from chat.live import database
 from chat.models import AccessChange, UserPicture
 from chat.store import deletion, user_pictures
+from tests.hostile_files import png_bomb
 from tests.sockets import connected
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +65,7 @@ def test_metadata_is_left_out_and_the_orientation_is_applied(client, bob):
 
 
 def bomb():
-    return image("PNG", (8000, 8000))
+    return png_bomb(8000, 8000)
 
 
 @pytest.mark.parametrize(

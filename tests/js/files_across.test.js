@@ -20,7 +20,7 @@ const ROOMS = ["1", "2", "3"];
 const STEPS = 80;
 const SEEDS = process.env.FILES_SEED
   ? [Number(process.env.FILES_SEED)]
-  : [...Array(Number(process.env.FILES_SEEDS ?? 20)).keys()];
+  : [...Array(Number(process.env.FILES_SEEDS ?? 12)).keys()];
 
 beforeEach(() => {
   mock.timers.reset();

@@ -15,7 +15,7 @@ const ROOMS = ["1", "2"];
 const STEPS = 120;
 const SEEDS = process.env.TYPED_SEED
   ? [Number(process.env.TYPED_SEED)]
-  : [...Array(Number(process.env.TYPED_SEEDS ?? 40)).keys()];
+  : [...Array(Number(process.env.TYPED_SEEDS ?? 16)).keys()];
 const DAY_MS = 86_400_000;
 
 beforeEach(() => {

@@ -60,8 +60,8 @@ class Quantities:
     # Frames of the fuzzer.
     hostile_frames: int = 2_500
     # Inputs that Hypothesis makes up for each function, and for each page.
-    examples: int = 50
-    page_examples: int = 8
+    examples: int = 30
+    page_examples: int = 5
     # How long each of the dearest frames is sent, at the rate that the limits allow.
     hostile_seconds: float = 0.2
     # Keys on a page whose panes come and go.
