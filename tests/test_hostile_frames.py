@@ -87,10 +87,10 @@ def count_values(parameter):
 
 
 async def settle(socket):
-    """Wait until all commands are done and answered."""
-    await socket.rest()
+    """Wait until all commands are done and answered; return the frames."""
+    frames = await socket.rest()
     await writer.flush()
-    await socket.rest()
+    return frames + await socket.rest()
 
 
 async def cost_of(socket, frames):
@@ -129,6 +129,33 @@ async def test_the_most_expensive_frames_stay_within_their_limits(command, frame
             # Allow for other programs on the machine; a cost that matters is many times as high.
             assert milliseconds < 3 * hostile.milliseconds, hostile.name
     await database.close()
+
+
+LARGEST = protocol.MAX_ID
+# A command for each field that takes the number of an event.
+WITH_THE_LARGEST_NUMBER = [
+    *({"command": name, "seq": LARGEST} for name in ("delete", "confirm", "resolve", "read", "notify")),
+    {"command": "edit", "seq": LARGEST, "message": "x"},
+    {"command": "react", "seq": LARGEST, "emoji": "👍"},
+    {"command": "notify", "seq": LARGEST, "after": LARGEST},
+    {"command": "quote", "seqs": [LARGEST]},
+    {"command": "mentions", "before": LARGEST},
+    *({"command": "history", side: LARGEST} for side in ("before", "after", "around")),
+    {"command": "join", "since": LARGEST},
+    {"command": "send", "message": "x", "reply_to": LARGEST},
+]
+
+
+async def test_no_number_of_an_event_is_too_large_for_the_database(bob, rooms):
+    room = str(rooms.lobby.pk)
+    async with connected(bob) as socket:
+        await socket.ask(command="join", room=room)
+        for fields in [*WITH_THE_LARGEST_NUMBER, {"command": "resume", "rooms": {room: {"since": LARGEST}}}]:
+            await socket.send(**{"room": room} | fields)
+            answers = [str(frame) for frame in await settle(socket)]
+            assert "SERVER_UNAVAILABLE" not in "".join(answers), (fields, answers)
+            if fields["command"] not in ("read", "resolve"):
+                assert answers, fields
 
 
 def test_every_command_has_an_entry():

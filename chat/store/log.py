@@ -460,7 +460,8 @@ def _part(rows: Iterator[EventRow], count: int, max_bytes: int, *, least: int = 
 def _first_of_newer(room: Room, place: HistoryPlace) -> int | None:
     """Return the seq from which a page goes forward, or None when it goes back."""
     if place.after is not None:
-        return place.after + 1
+        # The largest number that a client may send has no successor in the database's integers.
+        return min(place.after, room.head_seq) + 1
     if place.around is not None:
         return place.around
     if place.since_time is not None:
