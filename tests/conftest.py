@@ -46,6 +46,8 @@ def pytest_configure(config):
     from django.test import TransactionTestCase
 
     settings.PASSWORD_HASHERS = ["tests.hashers.FastArgon2"]
+    place = settings.MIDDLEWARE.index("servestatic.middleware.ServeStaticMiddleware")
+    settings.MIDDLEWARE[place] = "tests.static_files.middleware"
     TransactionTestCase._fixture_teardown = _empty_tables
     _add_static_files_once()
 

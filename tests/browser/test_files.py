@@ -259,7 +259,8 @@ def test_a_message_with_files_waits_until_they_can_be_attached_and_for_the_conne
     bob.page.wait_for_timeout(100)
     expect(box).to_have_value("written in a tunnel")
     uploads = []
-    bob.page.on("request", lambda request: uploads.append(request.url) if "name=" in request.url else None)
+    # A try may begin before the browser is really online again, and fail.
+    bob.page.on("requestfinished", lambda request: uploads.append(request.url) if "name=" in request.url else None)
     bob.page.context.set_offline(False)
     for room, earlier in (("Lobby", ["see the map", "now with the map"]), ("Random", [])):
         expect(charlie.texts(room)).to_have_text([*earlier, "written in a tunnel"])
