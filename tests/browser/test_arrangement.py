@@ -420,10 +420,10 @@ COVERED = """() => {
   return isIn ? covered : [...covered, 'it is out of view'];
 }"""
 SIZES = [(720, 430), (720, 860), (1440, 860), (901, 700), (1920, 1080), (360, 740), (640, 256)]
-# Each of these found every fault that was planted in the place of the offer.
-HARDEST = [(901, 700, False), (360, 740, False), (720, 860, True)]
-FURTHER = [(*size, has_topics) for size in SIZES for has_topics in (False, True) if (*size, has_topics) not in HARDEST]
-OFFERS = [*HARDEST, *(pytest.param(*further, marks=pytest.mark.full_size) for further in FURTHER)]
+# This one found every fault that was planted in the place of the offer.
+HARDEST = (720, 860, True)
+FURTHER = [(*size, has_topics) for size in SIZES for has_topics in (False, True) if (*size, has_topics) != HARDEST]
+OFFERS = [HARDEST, *(pytest.param(*further, marks=pytest.mark.full_size) for further in FURTHER)]
 TOPICS = """
 from chat.models import Room
 Room.objects.filter(title__in=["Lobby", "Third"]).update(topic="What all of us should know, and who says so")
