@@ -190,6 +190,7 @@ def test_the_audit_refuses_any_other_log(logged):
 def test_contenders_start_and_are_measured_in_one_table():
     names = ("the limit", "Multichat, SQLite")
     part = uvloop.run(fanout.run(dataclasses.replace(TINY, contenders=names)))
+    assert part.failures == []
     assert {row[1] for row in part.table[1:]} == set(names)
     assert len(part.table) == 1 + len(TINY.members) * len(TINY.windows) * len(names)
     assert all(float(row[2].replace(",", "")) > 0 for row in part.table[1:])

@@ -1,5 +1,6 @@
 """Shapes of panes: strips, lower halves, and edges that drag. They come back, and nothing in a strip is read."""
 
+import json
 import re
 
 import pytest
@@ -44,16 +45,20 @@ def drag_edge(visitor, before, after, by=0, down=0):
     visitor.page.mouse.up()
 
 
+SHAPES = """
+import json
+from chat.models import Membership
+print(json.dumps(list(Membership.objects.filter(shape__isnull=False).values_list("shape", flat=True))))
+"""
+
+
 def shaped(visitor, **shape):
-    """Wait until the page has sent such a shape."""
-    wait_until(
-        lambda: any(
-            shape.items() <= sent.items()
-            for command in visitor.commands("layout")
-            for sent in command.get("shapes", [{}])
-        ),
-        visitor,
-    )
+    """Wait until the server has stored such a shape, which it does up to a second after the page has sent it."""
+    wait_until(lambda: any(shape.items() <= stored.items() for stored in shapes(visitor)), visitor)
+
+
+def shapes(visitor):
+    return json.loads(visitor.site.shell(SHAPES))
 
 
 def test_a_strip_counts_what_is_new_reads_nothing_shows_alerts_and_comes_back_as_a_column(visit, site):
