@@ -32,12 +32,6 @@ def post(site, *rooms):
     return site.shell(POST.format(rooms=rooms)).split()
 
 
-def address(site, *titles):
-    """Return the address with panes of these rooms. To load it takes less time than to open them one by one."""
-    ids = {title: str(room) for room, title, *_ in site.rooms}
-    return f"/?rooms={','.join(ids.get(title, title) for title in titles)}"
-
-
 CHANGE = """
 from django.contrib.auth.models import User
 from chat.store.actions import Draft, commit
@@ -224,7 +218,7 @@ def test_a_reader_stays_at_the_same_message_when_the_width_changes(visit, site):
 
 def test_a_hidden_pane_loads_one_page_of_history(visit, site):
     [unseen] = post(site, ("Unseen", 1, 120))
-    phone = visit("charlie", address(site, "Lobby", unseen), viewport={"width": 360, "height": 740})
+    phone = visit("charlie", site.address("Lobby", unseen), viewport={"width": 360, "height": 740})
     phone.say("Lobby", "is all quiet?")
     expect(phone.texts("Lobby").last).to_have_text("is all quiet?")
     assert len([command for command in phone.commands("history") if command["room"] == unseen]) == 1
@@ -238,7 +232,7 @@ ONE, TWO, FOUR = (330, 153, 102) if IS_FULL else (100, 33, 22)
 
 def test_one_resume_brings_each_missed_event_once(redis, visit, site):
     rooms = post(site, ("One", 1, 80), ("Two", 1, 3), ("Four", 1, 2))
-    alice = visit("alice", address(site, *rooms))
+    alice = visit("alice", site.address(*rooms))
     # A pane without its first page would begin at the newest messages.
     expect(alice.texts("One").last).to_have_text("text 80")
     expect(alice.texts("Two")).to_have_count(3)
@@ -264,7 +258,7 @@ def test_one_resume_brings_each_missed_event_once(redis, visit, site):
     assert alice.commands("join") == []
     wait_for(lambda: is_listened_to(redis))
     assert alice.page.evaluate("window.isStillThere")
-    fresh = visit("charlie", address(site, *rooms))
+    fresh = visit("charlie", site.address(*rooms))
     for title, count in (("One", ONE), ("Two", TWO), ("Four", FOUR)):
         for visitor in (alice, fresh):
             read_to_the_top(visitor, title, count)
@@ -299,7 +293,7 @@ print(json.dumps(list(events.values_list("body", flat=True))))
 
 def test_messages_typed_offline_survive_the_tab_and_arrive_once(visit, restart):
     site = restart
-    bob = visit("bob", address(site, *post(site, ("Far", 1, 1), ("Near", 1, 1))))
+    bob = visit("bob", site.address(*post(site, ("Far", 1, 1), ("Near", 1, 1))))
     expect(bob.texts("Near")).to_have_count(1)
     expect(bob.texts("Far")).to_have_count(1)
     site.stop(signal.SIGKILL)

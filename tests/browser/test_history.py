@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.browser.test_accessibility import LOOKS, RULES, RULES_OF_COLOURS, violations, violations_in_all_looks
-from tests.browser.test_delivery import BARE, address, change, post
+from tests.browser.test_delivery import BARE, change, post
 from tests.browser.test_honest import pause
 from tests.browser.test_log import STORM
 from tests.browser.test_unread import choose_at_message, wait_until
@@ -498,7 +498,7 @@ def test_the_late_answer_to_an_edit_does_not_end_the_next_edit(visit, site):
 
 
 def test_panes_beyond_the_edge_are_counted_and_scrolled_into_view(visit, site):
-    alice = visit("alice", address(site, "Lobby", "Random"), viewport={"width": 1000, "height": 700})
+    alice = visit("alice", site.address("Lobby", "Random"), viewport={"width": 1000, "height": 700})
     right, left = alice.page.locator(".overflow.right"), alice.page.locator(".overflow:not(.right)")
     expect(alice.box("Random")).to_be_visible()
     expect(right.or_(left)).to_have_text(["", ""])
@@ -540,7 +540,7 @@ SEEN_IN = LOOKS if IS_FULL else [(360, "light", RULES)]
 
 def test_mentions_of_the_reader_are_highlighted_and_announced_and_are_as_accessible_as_history(visit, site):
     room = fill(site, "Seen", 200)
-    alice = visit("alice", address(site, "Lobby"))
+    alice = visit("alice", site.address("Lobby"))
     alice.until_counted()
     site.shell(MENTION)
     expect(alice.texts("Lobby")).to_have_count(3)
@@ -553,7 +553,7 @@ def test_mentions_of_the_reader_are_highlighted_and_announced_and_are_as_accessi
     assert "inset" in marked.evaluate("(e) => getComputedStyle(e).boxShadow")
     # A mention in another room is counted in the list until she opens the room.
     expect(alice.button("Aside").locator(".unread.for-me")).to_have_text("1, @1")
-    alice.goto(address(site, "Lobby", room) + f"&at={room}.100")
+    alice.goto(site.address("Lobby", room) + f"&at={room}.100")
     expect(text(alice, "Seen", 100)).to_be_in_viewport()
     expect(alice.button("Aside").locator(".unread.for-me")).to_have_text("1, @1")
     alice.page.emulate_media(color_scheme="dark")
@@ -637,7 +637,7 @@ def test_the_same_moment_is_left_and_stepped_by_pointer_and_its_words_cover_noth
         "Event.objects.filter(seq__lte=30).update(at=datetime.datetime(2026, 1, 5, 9, 0, tzinfo=datetime.UTC))\n"
         "Event.objects.filter(seq__gt=30).update(at=datetime.datetime(2026, 1, 5, 9, 1, tzinfo=datetime.UTC))"
     )
-    both = address(site, "Lobby", "Random")
+    both = site.address("Lobby", "Random")
     bob = visit("bob", both, viewport={"width": 800, "height": 700}, has_touch=True, is_mobile=True)
     expect(bob.texts("Random").last).to_be_in_viewport()
     before = first_in_view_at_rest(bob, "Random")

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_delivery import address, post
+from tests.browser.test_delivery import post
 from tests.browser.test_unread import badge, by_database, choose_at_message, look_away, look_back, wait_until
 
 ALERT = "from chat.models import Room; Room.objects.get(title={title!r}).send_message({text!r}, None, 2)"
@@ -15,7 +15,7 @@ def pause(visitor, ms=800):
 
 
 def test_mentions_in_a_pane_that_is_scrolled_out_of_view_stay_unread(visit, site):
-    panes = address(site, "Here", "There", "Lobby", "Third")
+    panes = site.address("Here", "There", "Lobby", "Third")
     charlie = visit("charlie", panes, viewport={"width": 900, "height": 700})
     charlie.until_counted()
     row = charlie.page.locator("[data-part=panes]")

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.test_history import FIRST_IN_VIEW, fill, text
-from tests.browser.test_keys import press_until
+from tests.browser.test_keys import press_until, quote_in
 from tests.browser.test_panes import titles
 from tests.browser.test_unread import wait_until
 
@@ -56,12 +56,7 @@ def test_a_whole_incident_is_followed_by_keyboard_alone(visit, site):
     expect(bob.box("Lobby")).to_be_focused()
     wait_until(lambda: bob.log("Random").evaluate(FIRST_IN_VIEW) == place, bob)
     # Carry the message to the room of the customers.
-    keyboard.press("Shift+F2")
-    menu = bob.page.get_by_role("menu", name="Quote in another room")
-    expect(menu).to_be_visible()  # any key before would cancel it
-    press_until(bob, "ArrowDown", menu.get_by_role("menuitem", name="Third"))
-    keyboard.press("Enter")
-    expect(bob.box("Third")).to_be_focused()
+    quote_in(bob, "Third")
     keyboard.type("this is why")
     keyboard.press("Enter")
     expect(bob.log("Third").locator(".quote")).to_contain_text("the disk of db-1 is full")

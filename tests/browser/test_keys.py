@@ -4,7 +4,6 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.test_delivery import address
 from tests.browser.test_panes import titles
 from tests.browser.test_unread import look_away, wait_until
 
@@ -27,6 +26,16 @@ def press_until(visitor, key, locator, most=20):
     expect(locator).to_be_focused()
 
 
+def quote_in(visitor, title):
+    """Carry the message that has the focus to another room as a quote, by keys."""
+    visitor.page.keyboard.press("Shift+F2")
+    menu = visitor.page.get_by_role("menu", name="Quote in another room")
+    expect(menu).to_be_visible()  # any key before would cancel it
+    press_until(visitor, "ArrowDown", menu.get_by_role("menuitem", name=title))
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.box(title)).to_be_focused()
+
+
 def alone(visitor, title):
     """Wait until catching up shows a room."""
     expect(visitor.pane(title)).to_be_visible()
@@ -35,7 +44,7 @@ def alone(visitor, title):
 
 
 def test_a_provisional_pane_comes_back_after_catching_up_and_a_quote_is_carried_by_keys(visit, site):
-    bob = visit("bob", address(site, "Lobby"), viewport=WIDE)
+    bob = visit("bob", site.address("Lobby"), viewport=WIDE)
     bob.until_counted()
     say(site, "Random", *(f"line {number}" for number in range(60)))
     say(site, "Third", "@bob look")
@@ -81,17 +90,12 @@ def test_a_provisional_pane_comes_back_after_catching_up_and_a_quote_is_carried_
     for number, title in ((1, "Lobby"), (2, "Random")):
         keyboard.press(f"Control+Shift+{number}")
         expect(bob.box(title)).to_be_focused()
-    keyboard.press("Shift+F2")
-    menu = bob.page.get_by_role("menu", name="Quote in another room")
-    expect(menu).to_be_visible()  # any key before would cancel it
-    press_until(bob, "ArrowDown", menu.get_by_role("menuitem", name="Lobby"))
-    keyboard.press("Enter")
-    expect(bob.box("Lobby")).to_be_focused()
+    quote_in(bob, "Lobby")
     expect(bob.pane("Lobby").locator("room-composer .quote")).to_contain_text("and more")
 
 
 def test_the_keys_of_catching_up_are_changed_and_switched_off(visit, site):
-    bob = visit("bob", address(site, "Lobby"), viewport=WIDE)
+    bob = visit("bob", site.address("Lobby"), viewport=WIDE)
     bob.until_counted()
     say(site, "Random", *(f"line {number}" for number in range(60)))
     keyboard, page = bob.page.keyboard, bob.page

@@ -6,7 +6,7 @@ import signal
 from playwright.sync_api import expect
 
 from tests.browser.test_accessibility import BOTH, CONFIRM, RULES, RULES_OF_COLOURS, violations
-from tests.browser.test_delivery import address, post
+from tests.browser.test_delivery import post
 from tests.servers.quantities import IS_FULL
 
 IN_VIEW = """(log) => {
@@ -139,7 +139,7 @@ def test_with_the_systems_colours_no_line_is_covered_by_the_hidden_name_of_the_n
 
 
 def test_a_window_of_medium_width_has_a_rail_of_rooms(visit, site):
-    alice = visit("alice", address(site, "Lobby", "Staff"), viewport={"width": 800, "height": 700})
+    alice = visit("alice", site.address("Lobby", "Staff"), viewport={"width": 800, "height": 700})
     expect(alice.box("Staff")).to_be_visible()
     rail = alice.page.get_by_role("navigation", name="Rooms")
     assert rail.bounding_box()["width"] <= 60

@@ -7,12 +7,11 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import MARKUP, ODD_TITLE, PASSWORD
 from tests.browser.test_delivery import post
-from tests.browser.test_unread import address
 
 
 @pytest.mark.parametrize("site", ["uvicorn", pytest.param("daphne", marks=pytest.mark.full_size)], indirect=True)
 def test_two_users_talk_and_other_rooms_hear_nothing(visit, site):
-    alice, bob = visit("alice", address(site, "Here", "There")), visit("bob", "/chat/Here/")
+    alice, bob = visit("alice", site.address("Here", "There")), visit("bob", "/chat/Here/")
     for number in range(2):
         alice.say("Here", f"alice {number}")
         bob.say("Here", f"bob {number}")
@@ -208,7 +207,7 @@ def test_address_and_name_open_a_room_with_any_title_and_to_other_users_no_staff
 def test_rooms_are_found_and_panes_reached_by_keys_inside_a_composer(visit, site):
     titles = ("Köln office", "Kassel", "Ops west")
     site.shell(f"from chat.models import Room\nfor title in {titles}: Room.objects.create(title=title)")
-    bob = visit("bob", address(site, "Lobby", "Random", "Third"))
+    bob = visit("bob", site.address("Lobby", "Random", "Third"))
     bob.box("Third").fill("half a sentence")
     box = bob.page.get_by_role("combobox", name="Find or jump")
     options = bob.page.get_by_role("listbox").get_by_role("option")

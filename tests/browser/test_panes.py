@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import until
 from tests.browser.test_delivery import post
-from tests.browser.test_unread import address, wait_until
+from tests.browser.test_unread import wait_until
 from tests.servers.quantities import TIMEOUT, Q
 
 # Panes come and change with a short motion.
@@ -54,7 +54,7 @@ def drag(visitor, title, onto):
 
 
 def test_panes_are_moved_by_key_menu_and_drag_and_the_address_keeps_their_order(visit, site):
-    bob = visit("bob", address(site, "Lobby", "Random", "Third"), viewport={"width": 1320, "height": 780})
+    bob = visit("bob", site.address("Lobby", "Random", "Third"), viewport={"width": 1320, "height": 780})
     bob.box("Random").fill("half a sentence")
     bob.page.keyboard.press("Alt+Shift+ArrowLeft")
     assert titles(bob) == in_document(bob) == ["Random", "Lobby", "Third"]
@@ -94,7 +94,7 @@ def test_panes_are_moved_by_key_menu_and_drag_and_the_address_keeps_their_order(
 
 def test_only_the_row_of_panes_scrolls_sideways_and_a_swipe_over_a_log_moves_it(visit, site):
     post(site, ("Lobby", 1, 40))
-    path = address(site, "Lobby", "Random", "Third", "Here", "There")
+    path = site.address("Lobby", "Random", "Third", "Here", "There")
     alice = visit("alice", path, viewport={"width": 1320, "height": 780})
     alice.open("Staff")
     expect(alice.pane("Staff")).to_be_in_viewport()

@@ -5,7 +5,6 @@ from playwright.sync_api import expect
 
 from tests.browser.test_delivery import change
 from tests.browser.test_panes import MOTION_ENDS
-from tests.browser.test_unread import address
 
 # Closes the results, and returns what moves in the next frame: each pane's way to the left and how long it takes.
 CLOSE = """() => {
@@ -138,7 +137,7 @@ def test_on_a_phone_the_first_search_shows_its_results_and_a_hit_its_message(vis
     "rooms", [("Lobby", "Random", "Third"), pytest.param(("Lobby",), marks=pytest.mark.full_size)], ids=["three", "one"]
 )
 def test_results_come_and_go_with_the_motion_of_panes(visit, site, rooms):
-    path, size = address(site, *rooms), {"width": 1320, "height": 780}
+    path, size = site.address(*rooms), {"width": 1320, "height": 780}
     bob = visit("bob", path, viewport=size, reduced_motion="no-preference")
     page, results = bob.page, bob.page.get_by_role("region", name="Search results")
     expect(bob.box(rooms[-1])).to_be_visible()

@@ -7,7 +7,6 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import PASSWORD, Visitor, sign_in, until
 from tests.browser.test_files import PASTE, TEXT, TRANSFER, TRAYS_LOADED
-from tests.browser.test_unread import address
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ def test_signing_out_hides_the_other_tabs_and_signing_in_again_restores_them(two
     site.shell(SECRETS)
     # Firefox and Safari have no ariaNotify, so a live region has the words there.
     second.page.add_init_script("delete Document.prototype.ariaNotify")
-    second.goto(address(site, "Lobby", "Here", "Random"))
+    second.goto(site.address("Lobby", "Here", "Random"))
     expect(second.texts("Lobby")).to_have_text(["the secret"])
     # What is typed, said to screen readers, shown of a room that is gone, and listed.
     second.box("Lobby").fill("half written")

@@ -6,7 +6,6 @@ import re
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from playwright.sync_api import expect
 
-from tests.browser.test_delivery import address
 from tests.browser.test_panes import titles
 from tests.browser.test_unread import wait_until
 
@@ -44,7 +43,7 @@ def shows(visitor, *names):
 
 
 def test_windows_have_sets_of_their_own_and_the_same_set_is_the_same_in_both(visit, site):
-    bob = visit("bob", address(site, "Lobby", "Random"), viewport=WIDE)
+    bob = visit("bob", site.address("Lobby", "Random"), viewport=WIDE)
     save_as(bob, "On call")
     expect(bob.page.locator("[data-part=workspaces]")).to_have_text("On call")
     save_as(bob, "Desk")

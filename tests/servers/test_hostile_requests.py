@@ -225,7 +225,7 @@ async def test_a_log_that_is_not_read_stops_neither_messages_nor_shutdown(
     try:
         server = start_server(database_url=database_url, log=pipe)
         bob = await open_page(server.url, "bob", rooms=[1], window=20)
-        # A log line for each message: several times what a pipe holds.
+        # A log line for each message: more than a pipe holds.
         waiting = [bob.send(1, f"text {number}") for number in range(1500)]
         async with asyncio.timeout(60):
             await asyncio.gather(*waiting)
