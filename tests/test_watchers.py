@@ -17,8 +17,8 @@ from chat import protocol
 from chat.live import audiences, database, hub
 from chat.live.positions import Positions
 from chat.live.watchers import Watchers
-from chat.models import Event, Membership, Room
-from chat.store import actions, layouts, levels, memberships, policies, presence, room_actions, unread
+from chat.models import Event, Membership, Room, RoomMember
+from chat.store import actions, concerns, layouts, levels, memberships, policies, presence, room_actions, unread
 from chat.store.actions import Draft
 from chat.store.layouts import Panes
 from chat.store.memberships import Move
@@ -237,6 +237,21 @@ async def test_no_count_follows_the_closing_of_a_pane_although_the_lists_are_not
             await database.write(room.add_member, bob)
         # The list is as it was before, and so it is not sent again.
         await watcher.until_unread(room, 2)
+
+
+async def test_a_count_waits_for_a_list_that_has_become_old(bob, rooms, settings):
+    settings.SWEEP_SECONDS = 60
+    room = await database.write(lambda: room_actions.create_room("Plans", who="members", members=[bob.pk]))
+    async with watching(bob) as watcher:
+        del watcher.heads[room.pk]
+        await database.write(RoomMember.objects.filter(room=room).delete)
+        # In one step, so that both wait for the same turn of the watchers.
+        running = hub.running()
+        [session] = running.watchers.sessions_of(bob.pk)
+        running.set_level(session, room.pk, 1)
+        running.watchers.memberships_changed(concerns.about(users=[bob.pk]))
+        await watcher.until(lambda: room.pk not in watcher.rooms)
+        assert room.pk not in watcher.heads
 
 
 async def test_a_watcher_gets_staff_rooms_while_the_user_is_staff(updated_by, bob, rooms):
