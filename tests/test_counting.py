@@ -49,7 +49,7 @@ class FakeDatabase:
         self.news_queries = []
         self.moved = Moved("a", 0, {}, True, {})
         self.broken = set()
-        self.on_count = lambda: None
+        self.on_count = self.on_news = lambda: None
         monkeypatch.setattr(database, "read", self._run)
         monkeypatch.setattr(unread, "count", self._count)
         monkeypatch.setattr(unread, "news", self._news)
@@ -72,6 +72,7 @@ class FakeDatabase:
 
     def _news(self, ranges):
         self.news_queries.append(ranges)
+        self.on_news()
         return [
             News(room, seq, Kind.POSTED, seq, None, frozenset())
             for room, (after, up_to) in ranges.items()
@@ -204,6 +205,46 @@ async def test_a_head_that_is_lower_twice_means_a_replaced_log(make):
     world.counting.note_heads({7: 8})
     await world.settle()
     assert world.get(1, 7).head == 8
+
+
+async def test_a_log_of_another_epoch_is_counted_again_although_it_is_longer(make):
+    world = make(rooms=[7, 8])
+    world.database.heads = {7: 20, 8: 20}
+    await world.settle()
+    world.counting.note_epochs({7: "a", 8: "a"})
+    world.counting.move_position(1, 7, 20)
+    world.counting.move_position(1, 8, 20)
+    await world.settle()
+    assert (world.get(1, 7).unread, world.get(1, 8).unread) == (0, 0)
+    # A backup of room 7 is restored, without the position, and grows beyond the old head before a sweep reads it.
+    world.database.heads = {7: 60, 8: 60}
+    world.counting.note_epochs({7: "b", 8: "a"})
+    world.counting.note_heads({7: 60, 8: 60})
+    await world.settle()
+    assert (world.get(1, 7), world.get(1, 8)) == (Unread(60, 0, 60, 0), Unread(60, 20, 40, 0))
+    world.counting.note_heads({7: 61})
+    await world.settle()
+    assert world.get(1, 7).unread == 61, "news are added again"
+
+
+async def test_news_of_a_log_that_was_replaced_meanwhile_are_not_added(make):
+    world = make()
+    world.counting.note_epochs({7: "a"})
+    await world.settle()
+
+    def replace():
+        world.database.on_news = lambda: None
+        world.database.heads[7] = 2
+        world.counting.note_epochs({7: "b"})
+        world.counting.note_heads({7: 2})
+
+    world.database.on_news = replace
+    world.counting.note_heads({7: 5})
+    await world.settle()
+    assert world.get(1, 7) == Unread(2, 0, 2, 0)
+    world.counting.note_heads({7: 3})
+    await world.settle()
+    assert world.get(1, 7).unread == 3
 
 
 async def test_a_read_to_the_head_needs_no_query_and_an_earlier_one_counts_only_its_pair(make):

@@ -37,6 +37,8 @@ class Counting:
         self._heads: dict[int, int] = {}
         # The heads of rooms that have moved since.
         self._moved: dict[int, int] = {}
+        # The epochs of the rooms' logs. They stay when no user watches, because only a change of one matters.
+        self._epochs: dict[int, str] = {}
         # From which seq each room's events are kept, where some have expired.
         self._floors: dict[int, int] = {}
         # Rooms whose head at the last sweep was lower than the known one.
@@ -91,6 +93,22 @@ class Counting:
         known = self.counts.get(user, room)
         return max(known.head, self._heads.get(room, 0), self._moved.get(room, 0)) if known else None
 
+    def note_epochs(self, epochs: dict[int, str]) -> None:
+        """Take the epochs of some or all rooms. Where one has changed, a backup was restored: count again.
+
+        The head alone does not show it: the restored log may be longer by the time a sweep reads it.
+        """
+        for room, epoch in epochs.items():
+            before = self._epochs.get(room)
+            if before == epoch:
+                continue
+            self._epochs[room] = epoch
+            if before is not None and self._heads.pop(room, None) is not None:
+                # The first new count will bring the head.
+                self._moved.pop(room, None)
+                self._lower.discard(room)
+                self._recount_readers(room)
+
     def note_heads(self, heads: dict[int, int]) -> None:
         """Take the heads of some or all rooms, as a sweep has read them."""
         for room, head in heads.items():
@@ -104,7 +122,8 @@ class Counting:
             elif room in self._lower:
                 # Lower twice in a row, so a backup was restored.
                 self._lower.discard(room)
-                self._count_readers(room, head)
+                self._heads[room] = head
+                self._recount_readers(room)
             else:
                 # The sweep may have read it before a count that was faster.
                 self._lower.add(room)
@@ -115,8 +134,8 @@ class Counting:
             if floor > self._floors.get(room, 1):
                 self._floors[room] = floor
                 # If no count includes this room yet, the first one will begin at this floor.
-                if (head := self._heads.get(room)) is not None:
-                    self._count_readers(room, head)
+                if room in self._heads:
+                    self._recount_readers(room)
 
     def read_moves_soon(self) -> None:
         """Read soon which positions other processes have moved."""
@@ -235,6 +254,7 @@ class Counting:
         ranges = self._next_ranges()
         if not ranges:
             return
+        epochs = {room: self._epochs.get(room) for room in ranges}
         try:
             news = await database.read(unread.news, ranges)
         except Exception:
@@ -248,6 +268,8 @@ class Counting:
             by_room[event.room].append(event)
         share = Slice()
         for room, events in by_room.items():
+            if self._epochs.get(room) != epochs[room]:
+                continue  # A backup was restored meanwhile, and the room is counted again.
             up_to = ranges[room][1]
             self._heads[room] = up_to
             added = RoomNews(events, up_to)
@@ -276,7 +298,8 @@ class Counting:
                 # The next count of this room will bring its head.
                 self._heads.pop(room, None)
             elif up_to - after > MAX_NEWS:
-                self._count_readers(room, up_to)
+                self._heads[room] = up_to
+                self._recount_readers(room)
             elif up_to > after and (not ranges or size + up_to - after <= MAX_NEWS):
                 size += up_to - after
                 ranges[room] = (after, up_to)
@@ -285,8 +308,7 @@ class Counting:
             del self._moved[room]
         return ranges
 
-    def _count_readers(self, room: int, head: int) -> None:
-        self._heads[room] = head
+    def _recount_readers(self, room: int) -> None:
         for users in self._audiences.readers(room):
             for user in users:
                 self.recount(RoomUser(room, user))

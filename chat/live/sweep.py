@@ -87,6 +87,7 @@ class Sweep:
         heads, self.after, changes = await database.poll(_poll, self.next_rooms(rooms), after)
         # Before any feed reads on: messages that came after a right ended must not reach the users who had it.
         hub.look_for_deletions(await hub.revocation.sweep(changes, began=began))
+        hub.watchers.note_epochs({room: epoch for room, (_, _, epoch) in heads.items()})
         hub.watchers.note_heads({room: head for room, (head, _, _) in heads.items()})
         hub.watchers.note_floors({room: floor for room, (_, floor, _) in heads.items()})
         for room in rooms:

@@ -90,6 +90,12 @@ class Watchers:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    def note_epochs(self, epochs: dict[int, str]) -> None:
+        """Take the epochs of some or all rooms, as a sweep has read them, before their heads."""
+        if not self.is_idle:
+            self._counting.note_epochs(epochs)
+            self._work()
+
     def note_heads(self, heads: dict[int, int]) -> None:
         """Take the heads of some or all rooms, as a sweep has read them."""
         if not self.is_idle:
