@@ -82,7 +82,7 @@ test("every import is on a line of its own, where the layer test finds it", () =
 test("what is loaded when first used is in the page's import map, and only types of it are imported", () => {
   const page = readFileSync(new URL("../../templates/chat/index.html", HOME), "utf8");
   for (const name of MODULES.filter((module) => folderOf(module) === "lazy"))
-    assert.ok(page.includes(`"${name.replace(".js", "")}": "{{ `), name);
+    assert.ok(page.includes(`"${name.replace(".js", "")}": "{% static 'chat/${name}' %}"`), name);
   for (const name of MODULES.filter((module) => folderOf(module) !== "lazy"))
     assert.doesNotMatch(sourceOf(name), /^import .* from ".*lazy\//m, name);
 });
