@@ -13,8 +13,10 @@ import time
 import urllib.error
 import urllib.request
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from weakref import WeakSet
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary, WeakSet
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, StorageState, ViewportSize, expect
@@ -43,10 +45,25 @@ Room.objects.create(title="Staff", staff_only=True)
 # it has compiled the page's scripts already.
 ONE_RENDERER = ["--renderer-process-limit=1", "--disable-site-isolation-trials"]
 WINDOW: ViewportSize = {"width": 1280, "height": 720}
-# What a test does to a page by these lasts as long as the page, so no other test uses that page.
-LASTING = ("add_init_script", "emulate_media", "expose_function", "on", "once", "route", "route_web_socket")
+# How a page looks to a test that changes nothing of it. Motion takes a third of the processor's time, and no test needs
+# it but those that ask for it.
+MEDIA = {
+    "media": "null",
+    "color_scheme": "light",
+    "reduced_motion": "reduce",
+    "forced_colors": "none",
+    "contrast": "no-preference",
+}
 # The development server. The other kind, uvicorn, is forked with the libraries, because tests start it often.
 DAPHNE = ["-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", "{port}", "multichat.asgi:application"]
+
+
+class PageKind(NamedTuple):
+    """What pages must have in common so that a test can use one of another test."""
+
+    user: str
+    # Options of the browser context, such as its locale.
+    options: frozenset[tuple[str, Any]]
 
 
 class Site:
@@ -75,9 +92,10 @@ class Site:
         self.log = folder / "server.log"
         self.process: subprocess.Popen[bytes] | beside.Fork | None = None
         self.python: subprocess.Popen[str] | None = None
-        # By user: the cookies of their session, and pages, each in a context of its own, that no test uses now.
+        # By user: the cookies of their session.
         self.states: dict[str, StorageState] = {}
-        self.pages: defaultdict[str, list[Page]] = defaultdict(list)
+        # By user and options of the context: pages, each in a context of its own, that no test uses now.
+        self.pages: defaultdict[PageKind, list[Page]] = defaultdict(list)
         self._fill_database()
         with self._sql() as sql:
             self.rooms = sql.execute("SELECT id, title, title_key, staff_only FROM chat_room").fetchall()
@@ -320,24 +338,51 @@ def site(request, tmp_path_factory, collected):
     site.end()
 
 
-changed_pages: WeakSet[Page] = WeakSet()
 listen = Page.on
+# What a test does to a page lasts as long as the page. These calls undo it, last first.
+undoing: WeakKeyDictionary[Page, list[Callable[[PageKind], object]]] = WeakKeyDictionary()
+# Pages with a change that cannot be undone.
+spoilt_pages: WeakSet[Page] = WeakSet()
 
 
 def _note_changes():
-    """Let each method that changes a page for good note the page."""
+    """Let each method that changes a page for good note how the change is undone."""
 
-    def noting(method, page_of):
+    def noting(method, note):
         @functools.wraps(method)
         def change(*arguments, **options):
-            changed_pages.add(page_of(arguments))
-            return method(*arguments, **options)
+            result = method(*arguments, **options)
+            note(result, *arguments)
+            return result
 
         return change
 
-    for name in LASTING:
-        setattr(Page, name, noting(getattr(Page, name), lambda arguments: arguments[0]))
-    BrowserContext.new_cdp_session = noting(BrowserContext.new_cdp_session, lambda arguments: arguments[1])
+    def undo_by(page, undo):
+        undoing.setdefault(page, []).append(undo)
+
+    def stop_listening(_, page, event, listener):
+        undo_by(page, lambda kind: page.remove_listener(event, listener))
+
+    def detach(devtools, _, page):
+        undo_by(page, lambda kind: devtools.detach())
+
+    Page.on = noting(Page.on, stop_listening)
+    Page.add_init_script = noting(
+        Page.add_init_script, lambda script, page, *_: undo_by(page, lambda kind: script.close())
+    )
+    Page.route = noting(
+        Page.route, lambda _, page, *__: undo_by(page, lambda kind: page.unroute_all(behavior="ignoreErrors"))
+    )
+    Page.emulate_media = noting(
+        Page.emulate_media, lambda _, page: undo_by(page, functools.partial(_reset_media, page))
+    )
+    BrowserContext.new_cdp_session = noting(BrowserContext.new_cdp_session, detach)
+    for name in ("expose_function", "once", "route_web_socket"):
+        setattr(Page, name, noting(getattr(Page, name), lambda _, page, *__: spoilt_pages.add(page)))
+
+
+def _reset_media(page, kind):
+    page.emulate_media(**MEDIA | {name: value for name, value in kind.options if name in MEDIA})
 
 
 _note_changes()
@@ -347,9 +392,9 @@ _note_changes()
 def visit(browser, site):
     """Open an address for a user, signed in, in a browser context that no other visitor of the test has.
 
-    Without options of the context its page is one of an earlier test, if there is one: it has fetched the static files,
-    and its process has compiled the scripts. A test that changes the context itself, such as its clock, asks for one
-    that is not kept.
+    The page is one of an earlier test whose context had the same options, if there is one: it has fetched the static
+    files, and its process has compiled the scripts. A test that changes the context itself, such as its clock, asks for
+    one that is not kept.
     """
     visitors = []
     kept = []
@@ -359,19 +404,19 @@ def visit(browser, site):
         page = None
         if context is None:
             state = signed_in(browser, site, name)
-            is_kept = keep and not options and name in CAST
-            if is_kept and site.pages[name]:
-                page = site.pages[name].pop()
+            kind = PageKind(name, frozenset(options.items()))
+            is_kept = keep and name in CAST
+            if is_kept and site.pages[kind]:
+                page = site.pages[kind].pop()
                 context = page.context
                 # Another test may have ended the session that this page was kept with.
                 context.clear_cookies()
                 context.add_cookies(state["cookies"])
             else:
-                # Motion takes a third of the processor's time, and no test needs it but those that ask for it.
                 context = browser.new_context(storage_state=state, **({"reduced_motion": "reduce"} | options))
                 page = context.new_page()
             if is_kept:
-                kept.append((name, page))
+                kept.append((kind, page))
         visitor = Visitor(page or context.new_page(), site)
         visitors.append(visitor)
         visitor.page.set_viewport_size(viewport or WINDOW)
@@ -380,31 +425,32 @@ def visit(browser, site):
 
     yield visit
     pages = [page for context in {visitor.page.context for visitor in visitors} for page in context.pages]
+    # Another page takes the place of one that is closed, or was changed for good.
+    kept = [(kind, page) for kind, page in kept if kind.user in site.states]
+    reused = {page: kind for kind, page in kept if page in pages and page not in spoilt_pages}
+    for page, kind in reused.items():
+        for undo in reversed(undoing.pop(page, [])):
+            undo(kind)
     # Chromium at times never answers when a context is disposed of while a page of it is being loaded.
     for page in pages:
-        page.goto("about:blank")
+        page.goto(f"{site.url}/healthz" if page in reused else "about:blank")
     for visitor in visitors:
         visitor.leave()
-    reused = [forget(page, site, name) for name, page in kept if name in site.states]
+    for kind, page in kept:
+        forget(page if page in reused else page.context.new_page(), site, kind)
     for page in pages:
         if page not in reused:
             page.close()
     assert [problem for visitor in visitors for problem in visitor.problems] == []
 
 
-def forget(page, site, name):
-    """Keep a page for the next test: without what it stores, permissions, or what a test has changed for good.
-
-    Returns the page that is kept: a new one where this one is closed or was changed for good.
-    """
-    context = page.context
-    if page in changed_pages or page.is_closed():
-        page = context.new_page()
-    page.goto(f"{site.url}/healthz")
+def forget(page, site, kind):
+    """Keep a page for another test, without what its site stores in the browser, and without permissions."""
+    if page.url == "about:blank":
+        page.goto(f"{site.url}/healthz")
     page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
-    context.clear_permissions()
-    site.pages[name].append(page)
-    return page
+    page.context.clear_permissions()
+    site.pages[kind].append(page)
 
 
 def signed_in(browser, site, name):

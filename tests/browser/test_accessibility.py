@@ -212,11 +212,11 @@ def test_axe_finds_no_violations_in_what_stands_side_by_side(visit, site):
         "Room.objects.get(title='Lobby').send_message('the deploy is done', None)"
     )
     site.shell(CONFIRM)
-    alice = visit("alice", viewport={"width": 1320, "height": 900})
+    alice = visit("alice", site.address("Lobby", "Third", "Here"), viewport={"width": 1320, "height": 900})
     page = alice.page
     judge = partial(judge_state, page, cycle(THEMES))
-    alice.open("Lobby", "Third", "Here")
     alice.expect_state("Connected")
+    alice.box("Here").focus()  # the pane that a phone shows
     # A confirmed alert, one that is pinned, and one of a room that is not open.
     site.shell(
         "from chat.models import Room\n"
@@ -275,9 +275,8 @@ def test_axe_finds_no_violations_in_what_stands_side_by_side(visit, site):
 @pytest.mark.timeout(TIMEOUT)
 def test_axe_finds_no_violations_in_what_comes_and_goes(visit, site):
     """One page goes from state to state, because loading it takes longer than judging it."""
-    alice = visit("alice", viewport={"width": 1320, "height": 900})
+    alice = visit("alice", site.address("Lobby", "Third"), viewport={"width": 1320, "height": 900})
     page, keyboard = alice.page, alice.page.keyboard
-    alice.open("Lobby", "Third")
     alice.expect_state("Connected")
     judge = partial(judge_state, page, cycle(THEMES))
     # Both stay for some seconds, which is too short for two themes.
@@ -427,8 +426,7 @@ def test_screen_readers_announce_the_focused_pane_mentions_and_alerts(visit, sit
 
 
 def test_descriptions_name_the_room_of_a_button_and_its_unread_count_and_that_it_is_for_staff(visit, site):
-    alice = visit("alice")
-    alice.open("Lobby", "Third")
+    alice = visit("alice", site.address("Lobby", "Third"))
     for title in ("Lobby", "Third"):
         for name in ("Close", "More", "Send"):
             button = alice.pane(title).get_by_role("button", name=name, exact=True)

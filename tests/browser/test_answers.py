@@ -64,9 +64,7 @@ def react(visitor, message, name):
 @pytest.mark.timeout(120, func_only=True)
 def test_reactions_and_replies_are_live_kept_and_reachable_by_keyboard(visit, site):
     post(site, ("Lobby", 1, 60))
-    alice, bob = visit("alice"), visit("bob")
-    alice.open("Lobby")
-    bob.open("Lobby")
+    alice, bob = visit("alice", site.address("Lobby")), visit("bob", site.address("Lobby"))
     page, log, box = alice.page, alice.log("Lobby"), alice.box("Lobby")
     message = log.locator(".message").filter(has_text=re.compile(r"text 59\b"))
     hers = bob.log("Lobby").locator(".message").filter(has_text=re.compile(r"text 59\b"))

@@ -353,9 +353,8 @@ CLOSE_TWO = """async ([first, second]) => {
 }"""
 
 
-def test_the_neighbours_of_panes_that_are_closed_glide_to_their_places_without_a_jump(visit):
-    bob = visit("bob", viewport=WIDE, reduced_motion="no-preference")
-    bob.open("Lobby", "Random", "Third")
+def test_the_neighbours_of_panes_that_are_closed_glide_to_their_places_without_a_jump(visit, site):
+    bob = visit("bob", site.address("Lobby", "Random", "Third"), viewport=WIDE, reduced_motion="no-preference")
     arranged(bob)
     before = {title: box_of(bob, title) for title in ("Lobby", "Random", "Third")}
     for motion in ("no-preference", "reduce"):

@@ -20,9 +20,8 @@ def post(address, token, text):
 
 
 def test_staff_make_a_bot_that_posts_and_replace_its_token(visit, site):
-    alice = visit("alice")
+    alice = visit("alice", site.address("Lobby"))
     page = alice.page
-    alice.open("Lobby")
     alice.pane("Lobby").get_by_role("button", name="More", exact=True).click()
     page.get_by_role("menuitem", name="Room settings").click()
     dialog = page.get_by_role("dialog", name="Lobby")

@@ -53,8 +53,7 @@ class Drag:
 
 
 def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(visit, site, tmp_path):
-    charlie = visit("charlie")
-    charlie.open("Lobby")
+    charlie = visit("charlie", site.address("Lobby"))
     bob = visit("bob", keep=False)
     page, pane = bob.page, bob.pane("Lobby")
     tray = pane.get_by_role("group", name="Attached files")
@@ -204,9 +203,8 @@ def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(vi
     expect(charlie.log("Lobby").get_by_role("img", name="cat.png")).to_have_count(0)
 
 
-def test_a_message_with_files_waits_until_they_can_be_attached_and_for_the_connection(visit):
-    charlie = visit("charlie")
-    charlie.open("Lobby", "Random")
+def test_a_message_with_files_waits_until_they_can_be_attached_and_for_the_connection(visit, site):
+    charlie = visit("charlie", site.address("Lobby", "Random"))
     bob = visit("bob", "/healthz", keep=False)
     lazy = re.compile("lazy/attachments")
     bob.page.route(lazy, lambda route: route.abort())
