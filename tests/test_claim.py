@@ -4,28 +4,27 @@ import os
 import subprocess
 import sys
 
+import pytest
+from django.conf import settings
+
+from multichat import claim
+
 SERVE = "from multichat import claim; claim.claim_process(); print('serving', flush=True); input()"
 
 
-def test_a_second_server_on_the_in_memory_layer_is_refused_until_the_first_is_killed(tmp_path):
+def test_a_second_server_on_the_in_memory_layer_is_refused_until_the_first_is_killed(tmp_path, monkeypatch):
     environment = {**os.environ, "VAR": str(tmp_path)}
     environment.pop("DATABASE_URL", None)
-
-    def serve():
-        return subprocess.Popen(
-            [sys.executable, "-c", SERVE],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    with serve() as first:
+    file = tmp_path / "db.sqlite3"
+    # This process is the second server.
+    monkeypatch.setattr(settings, "DATABASES", {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(file)}})
+    monkeypatch.setattr(claim, "_claim", None)
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
         assert first.stdout.readline() == "serving\n"
-        with serve() as second:
-            assert "SecondServerError" in second.communicate(timeout=20)[1]
+        with pytest.raises(claim.SecondServerError):
+            claim.claim_process()
         first.kill()
-    with serve() as third:
-        assert third.stdout.readline() == "serving\n"
-        third.kill()
+    claim.claim_process()
+    claim._claim.close()
