@@ -176,7 +176,7 @@ def test_the_list_of_rooms_says_how_much_is_written_by_how_many_and_when(admin, 
     assert found["Acquisition"].last_at == Event.objects.get().at and found["Lobby"].last_at is None
 
 
-@pytest.mark.parametrize("count", [3, 60])
+@pytest.mark.parametrize("count", [pytest.param(3, marks=pytest.mark.full_size), 60])
 @pytest.mark.parametrize("address", [ROOMS, USERS])
 def test_a_list_takes_the_same_queries_for_any_number_of_rows(admin, address, count, hidden):
     Room.objects.bulk_create([Room(title=f"Room {number}", title_key=f"room {number}") for number in range(count)])

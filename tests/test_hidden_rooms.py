@@ -40,15 +40,16 @@ def person(db):
     return User.objects.create_user(PERSON)
 
 
-@pytest.fixture(params=["members", "direct"])
-def hidden(request, person, charlie, rooms):
-    """A room of members, or a direct one, with a message that mentions everyone."""
-    if request.param == "direct":
-        room = room_actions.open_direct([charlie.pk], by=person.pk)
-    else:
-        room = room_actions.create_room(TITLE, topic=TOPIC, who="members", members=[person.pk, charlie.pk])
-    room.send_message(f"{TEXT} @bob @root @alice", person)
-    return Room.objects.get(pk=room.pk)
+@pytest.fixture
+def hidden_rooms(person, charlie, rooms):
+    """A room of members and a direct one, each with a message that mentions everyone."""
+    made = [
+        room_actions.create_room(TITLE, topic=TOPIC, who="members", members=[person.pk, charlie.pk]),
+        room_actions.open_direct([charlie.pk], by=person.pk),
+    ]
+    for room in made:
+        room.send_message(f"{TEXT} @bob @root @alice", person)
+    return list(Room.objects.filter(pk__in=[room.pk for room in made]).order_by("pk"))
 
 
 # A superuser is staff too, so what would be told to staff alone is told to a superuser as well.
@@ -80,26 +81,29 @@ def commands_about(room):
     ]
 
 
-async def test_no_command_or_frame_tells_an_outsider_of_a_hidden_room(outsider, hidden):
+async def test_no_command_or_frame_tells_an_outsider_of_a_hidden_room(outsider, hidden_rooms):
     async with connected(outsider) as socket:
         await socket.send(command="watch")
         frames = await socket.until(lambda frame: "heads" in frame)
-        for missing, about in zip(commands_about(MISSING), commands_about(hidden.pk), strict=True):
-            expected, answer = await socket.ask(**missing), await socket.ask(**about)
-            assert without_room(answer, hidden.pk) == without_room(expected, MISSING)
-            frames += [answer]
-        await socket.send(command="read", room=hidden.pk, seq=1)
-        await socket.send(command="layout", rooms=[str(hidden.pk)], wide=str(hidden.pk))
-        await socket.send(command="layout", put=[{"room": str(hidden.pk)}])
-        await database.write(hidden.send_message, TEXT, None)
+        expected = [without_room(await socket.ask(**command), MISSING) for command in commands_about(MISSING)]
+        for hidden in hidden_rooms:
+            answers = [await socket.ask(**command) for command in commands_about(hidden.pk)]
+            assert [without_room(answer, hidden.pk) for answer in answers] == expected
+            frames += answers
+        # A position is refused only when it is written.
+        for hidden in hidden_rooms:
+            await socket.send(command="read", room=hidden.pk, seq=1)
+            await socket.send(command="layout", rooms=[str(hidden.pk)], wide=str(hidden.pk))
+            await socket.send(command="layout", put=[{"room": str(hidden.pk)}])
+            await database.write(hidden.send_message, TEXT, None)
         await database.write(room_actions.create_room, "Seen by all")
         frames += await socket.until(lambda frame: "Seen by all" in str(frame))
         frames += await socket.rest()
         # Everything that was to be stored for the outsider is stored when the socket has gone.
     seen = [frame for frame in frames if frame.get("room") is None and "leave" not in frame]
     assert not SECRETS.search(json.dumps(frames)) and PERSON not in json.dumps(frames)
-    assert all(str(hidden.pk) not in frame.get("heads", {}) for frame in seen)
-    rows = Membership.objects.filter(room=hidden, user=outsider)
+    assert not {str(hidden.pk) for hidden in hidden_rooms} & {room for frame in seen for room in frame.get("heads", {})}
+    rows = Membership.objects.filter(room__in=hidden_rooms, user=outsider)
     assert not await database.read(rows.exists), "no trace of the outsider is stored in the room"
 
 
@@ -132,7 +136,7 @@ def test_each_command_about_a_room_is_compared():
     assert compared | ROOMLESS == {kind.__struct_config__.tag for kind in AnyCommand.__args__}
 
 
-async def test_every_answer_about_a_hidden_room_is_that_about_a_missing_one(outsider, hidden, rooms):
+async def test_every_answer_about_a_hidden_room_is_that_about_a_missing_one(outsider, hidden_rooms, rooms):
     async def answers(room):
         """Return what all commands about a room are answered. A read position and a level are refused when written."""
         for command in further_commands_about(room):
@@ -146,43 +150,50 @@ async def test_every_answer_about_a_hidden_room_is_that_about_a_missing_one(outs
     async with connected(outsider) as socket:
         await socket.ask(command="join", room=rooms.lobby.pk)
         await socket.rest()
-        assert await answers(hidden.pk) == await answers(MISSING)
+        expected = await answers(MISSING)
+        for hidden in hidden_rooms:
+            assert await answers(hidden.pk) == expected
         # A message that quotes it, as a source.
-        for room in (MISSING, hidden.pk):
+        for room in (MISSING, *(hidden.pk for hidden in hidden_rooms)):
             await socket.send(command="send", room=rooms.lobby.pk, message="look", source={"room": room, "seq": 1})
         frames = await socket.rest()
-    texts = [re.sub(rf'"({MISSING}|{hidden.pk})"', '"ROOM"', json.dumps(frame)) for frame in frames]
+    texts = [json.dumps(frame) for frame in frames]
     assert not SECRETS.search("".join(texts)) and PERSON not in "".join(texts)
     assert not [text for text in texts if '"source"' in text], "a source that its author may not read is refused"
 
 
-def test_no_page_tells_an_outsider_of_a_hidden_room(outsider, hidden):
+def test_no_page_tells_an_outsider_of_a_hidden_room(outsider, hidden_rooms):
     client = Client()
     client.force_login(outsider)
     shown = client.get("/").content.decode()
-    for missing, address in [
-        (f"/?rooms={MISSING}", f"/?rooms={hidden.pk}"),
-        (f"/?rooms=1&at={MISSING}.1", f"/?rooms=1&at={hidden.pk}.1"),
-        ("/chat/Nothing here/", f"/chat/{hidden.title}/"),
-    ]:
-        expected, page = client.get(missing), client.get(address)
-        assert page.status_code == expected.status_code
-        text = page.content.decode()
-        shown += text.replace(hidden.title, "")
-        notices = [re.findall(r'"notice": "([^"]*)"', body) for body in (text, expected.content.decode())]
-        assert notices[0][0].replace(hidden.title, "Nothing here") == notices[1][0]
-    answer = client.get(f"/chat/{hidden.title}/", headers={"Accept": "application/json"})
-    assert (answer.status_code, answer.json()["error"]) == (404, "ROOM_INVALID")
+    for place in (lambda room, title: f"/?rooms={room}", lambda room, title: f"/?rooms=1&at={room}.1", chat):
+        expected = client.get(place(MISSING, "Nothing here"))
+        for hidden in hidden_rooms:
+            page = client.get(place(hidden.pk, hidden.title))
+            assert page.status_code == expected.status_code
+            text = page.content.decode()
+            shown += text.replace(hidden.title, "")
+            notices = [re.findall(r'"notice": "([^"]*)"', body) for body in (text, expected.content.decode())]
+            assert notices[0][0].replace(hidden.title, "Nothing here") == notices[1][0]
+    for hidden in hidden_rooms:
+        answer = client.get(chat(hidden.pk, hidden.title), headers={"Accept": "application/json"})
+        assert (answer.status_code, answer.json()["error"]) == (404, "ROOM_INVALID")
+        assert f'data-room="{hidden.pk}"' not in shown
     assert not SECRETS.search(shown) and PERSON not in shown
-    assert f'data-room="{hidden.pk}"' not in shown
 
 
-async def test_commands_about_no_room_tell_an_outsider_of_no_hidden_one(outsider, hidden, person):
+def chat(room, title):
+    return f"/chat/{title}/"
+
+
+async def test_commands_about_no_room_tell_an_outsider_of_no_hidden_one(outsider, hidden_rooms, person):
     across = "0f8e3d6c-2b1a-4c5d-9e8f-7a6b5c4d3e2f"
     login = await database.read(login_of, person)
-    draft = actions.Draft(room=hidden.pk, author=person.pk, login=login, body=TEXT, across=uuid.UUID(across))
-    [outcome] = await database.write(actions.commit, [draft])
-    assert not isinstance(outcome, ClientError)
+    copies = [
+        actions.Draft(room=hidden.pk, author=person.pk, login=login, body=TEXT, across=uuid.UUID(across))
+        for hidden in hidden_rooms
+    ]
+    assert not any(isinstance(outcome, ClientError) for outcome in await database.write(actions.commit, copies))
     async with connected(outsider) as socket:
         await socket.send(command="mentions")
         await socket.send(command="copies", across=across)
@@ -191,8 +202,9 @@ async def test_commands_about_no_room_tell_an_outsider_of_no_hidden_one(outsider
         frames += await socket.rest()
     assert [frame["mentioned"] for frame in frames if "mentioned" in frame] == [[]]
     assert [frame["messages"] for frame in frames if "copies" in frame] == [[]]
-    assert not SECRETS.search(json.dumps(frames)) and f'"{hidden.pk}"' not in json.dumps(frames)
-    rows = Membership.objects.filter(room=hidden, user=outsider)
+    assert not SECRETS.search(json.dumps(frames))
+    assert not any(f'"{hidden.pk}"' in json.dumps(frames) for hidden in hidden_rooms)
+    rows = Membership.objects.filter(room__in=hidden_rooms, user=outsider)
     assert not await database.read(rows.exists), "no trace of the outsider is stored in the room"
 
 
@@ -218,7 +230,7 @@ BODIES = {
 }
 
 
-def test_each_address_of_a_room_answers_as_if_it_were_missing(outsider, hidden):
+def test_each_address_of_a_room_answers_as_if_it_were_missing(outsider, hidden_rooms):
     """The addresses come from the urlconf, so that a new one is compared too."""
     client = Client()
     client.force_login(outsider)
@@ -239,35 +251,39 @@ def test_each_address_of_a_room_answers_as_if_it_were_missing(outsider, hidden):
     ]
     assert len(paths) >= 7 and {*BODIES} <= {*paths}
     for path in paths:
-        about, missing = answers(path, hidden.pk), answers(path, MISSING)
-        assert about == missing, path
-        assert all(status >= 400 for status, *_ in about), path
-        assert not SECRETS.search(str(about)) and PERSON not in str(about), path
+        missing = answers(path, MISSING)
+        for hidden in hidden_rooms:
+            about = answers(path, hidden.pk)
+            assert about == missing, path
+            assert all(status >= 400 for status, *_ in about), path
+            assert not SECRETS.search(str(about)) and PERSON not in str(about), path
 
 
-def test_each_body_about_a_room_is_valid_for_its_address(hidden, person):
+def test_each_body_about_a_room_is_valid_for_its_address(hidden_rooms, person):
     """Otherwise it would be refused before any room is looked up, so the answers above would prove nothing."""
     client = Client()
     client.force_login(person)
-    for path, bodies in BODIES.items():
-        # Removing the member is last.
-        for body in sorted(bodies, key=lambda body: body.get("remove") == PERSON):
-            answer = client.post(path.replace("<int:room_id>", str(hidden.pk)), json.dumps(body), content_type=JSON)
-            assert "request is invalid" not in answer.content.decode(), (path, body)
+    for hidden in hidden_rooms:
+        for path, bodies in BODIES.items():
+            # Removing the member is last.
+            for body in sorted(bodies, key=lambda body: body.get("remove") == PERSON):
+                answer = client.post(path.replace("<int:room_id>", str(hidden.pk)), json.dumps(body), content_type=JSON)
+                assert "request is invalid" not in answer.content.decode(), (path, body)
 
 
-def test_no_page_about_rooms_in_general_tells_an_outsider_of_a_hidden_room(outsider, hidden, charlie):
+def test_no_page_about_rooms_in_general_tells_an_outsider_of_a_hidden_room(outsider, hidden_rooms, charlie):
     client = Client()
     client.force_login(outsider)
     word = TEXT.split()[1]
-    queries = [word, f'{word} in:"{hidden.title}"']
+    queries = [word, *(f'{word} in:"{hidden.title}"' for hidden in hidden_rooms)]
     is_staff = outsider.is_staff
-    saved = json.dumps({"do": "save", "name": "x", "rooms": [hidden.pk]})
+    ids = [hidden.pk for hidden in hidden_rooms]
+    saved = json.dumps({"do": "save", "name": "x", "rooms": ids})
     asked = [
         *((200, client.get("/search/", {"q": query})) for query in queries),
         (200, client.get("/people/around/")),
         (200 if is_staff else 403, client.get("/invite/")),
-        (200 if is_staff else 403, client.post("/invite/", {"days": 1, "uses": 1, "rooms": [hidden.pk]})),
+        (200 if is_staff else 403, client.post("/invite/", {"days": 1, "uses": 1, "rooms": ids})),
         (200, client.get("/accounts/")),
         (200, client.get("/accounts/workspaces/")),
         (200, client.post("/accounts/workspaces/", saved, JSON)),
@@ -281,23 +297,21 @@ def test_no_page_about_rooms_in_general_tells_an_outsider_of_a_hidden_room(outsi
         assert TEXT in client.get("/search/", {"q": query}).content.decode(), query
 
 
-def test_members_see_their_rooms_on_the_page(hidden, person, charlie):
+def test_members_see_their_rooms_on_the_page(hidden_rooms, person, charlie):
     client = Client()
     client.force_login(charlie)
-    title = PERSON if hidden.kind == "direct" else TITLE
-    page = client.get(f"/chat/{title}/")
-    assert page.status_code == 200
-    [room] = [room for room in page.context["config"]["rooms"] if room["id"] == str(hidden.pk)]
-    if hidden.kind == "direct":
-        assert room == {
-            "id": str(hidden.pk),
-            "title": PERSON,
-            "staff_only": False,
-            "kind": "direct",
-            "people": [PERSON],
-        }
-    else:
-        assert (room["kind"], room["topic"]) == ("members", TOPIC)
+    page = client.get(f"/chat/{TITLE}/")
+    assert (page.status_code, client.get(f"/chat/{PERSON}/").status_code) == (200, 200)
+    shown = {room["id"]: room for room in page.context["config"]["rooms"]}
+    members, direct = (shown[str(hidden.pk)] for hidden in hidden_rooms)
+    assert (members["kind"], members["topic"]) == ("members", TOPIC)
+    assert direct == {
+        "id": str(hidden_rooms[1].pk),
+        "title": PERSON,
+        "staff_only": False,
+        "kind": "direct",
+        "people": [PERSON],
+    }
 
 
 async def test_members_see_a_room_of_theirs_come_and_go_on_open_pages(rooms, bob, charlie):
