@@ -19,6 +19,7 @@ from chat.protocol import Cursor, Delete, Edit, Join, Leave, Resume, Send
 from chat.store.policies import Login
 from chat.testing import RoomLog
 from tests.fakes import FakeSocket
+from tests.servers.quantities import IS_FULL
 from tests.stepped import SteppedLoop, World
 
 ROOM = protocol.RoomId(1)
@@ -206,7 +207,7 @@ class Delivery(RuleBasedStateMachine):
 
 
 # script/soak sets SEEDS to run more.
-EXAMPLES = int(os.environ.get("SEEDS", "40"))
+EXAMPLES = int(os.environ.get("SEEDS", "40" if IS_FULL else "20"))
 TestDelivery = Delivery.TestCase
 TestDelivery.settings = settings(
     max_examples=EXAMPLES, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
