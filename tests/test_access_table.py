@@ -44,8 +44,11 @@ MAKING = [
 
 
 def user_of(role):
+    """Return a user who is signed in."""
     is_staff = role in ("staff", "superuser", "staff member")
-    return User.objects.create_user("asker", is_staff=is_staff, is_superuser=role == "superuser")
+    user = User.objects.create_user("asker", is_staff=is_staff, is_superuser=role == "superuser")
+    user.login = login_of(user)
+    return user
 
 
 def room_of(kind, user, role):
@@ -66,7 +69,7 @@ def room_of(kind, user, role):
 
 
 def write(room, user, **fields):
-    draft = Draft(room=room.pk, author=user.pk, login=login_of(user), client_id=uuid.uuid4(), **fields)
+    draft = Draft(room=room.pk, author=user.pk, login=user.login, client_id=uuid.uuid4(), **fields)
     [outcome] = actions.commit([draft])
     if isinstance(outcome, ClientError):
         raise outcome
@@ -82,7 +85,7 @@ def alert_in(room, author):
 
 
 def join(room, user):
-    policies.load_enterable_room(login_of(user), room.pk)
+    policies.load_enterable_room(user.login, room.pk)
 
 
 TRIES = {
@@ -98,7 +101,7 @@ TRIES = {
     "say that another's alert is over": lambda room, user, other: write(
         room, user, kind=Kind.RESOLVED, target_seq=alert_in(room, other)
     ),
-    "quote, see quoted": lambda room, user, other: quotes.read(login_of(user), room.pk, [1], max_bytes=1000),
+    "quote, see quoted": lambda room, user, other: quotes.read(user.login, room.pk, [1], max_bytes=1000),
     "upload a file": lambda room, user, other: files.check_may_upload(files.UploadKey(user.pk, room.pk), 10),
     "react": lambda room, user, other: write(room, user, kind=Kind.REACTED, target_seq=1, body="👍"),
     "edit another's message": lambda room, user, other: write(
@@ -161,7 +164,6 @@ def test_the_table_has_all_that_is_tried_for_all_rooms():
 def test_a_user_who_is_deactivated_may_do_nothing():
     user = user_of("superuser")
     room, _ = room_of("everybody", user, "superuser")
-    login = login_of(user)
     User.objects.filter(pk=user.pk).update(is_active=False)
     with pytest.raises(ClientError, match="USER_HAS_TO_LOGIN"):
-        policies.load_enterable_room(login, room.pk)
+        policies.load_enterable_room(user.login, room.pk)

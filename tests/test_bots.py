@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 
-from chat import bot_github
+from chat import bot_github, limits
 from chat.exceptions import ClientError
 from chat.models import Bot, Event, Room
 from chat.store import bots, log, room_actions
@@ -67,52 +67,56 @@ def test_curl_posts_its_body_as_text(post, rooms):
     assert len(messages(rooms.lobby)) == 2
 
 
-@pytest.mark.parametrize(
-    ("body", "kind", "text", "msg_type"),
-    [
-        ('{"text": "a"}', "application/json", "a", 0),
-        ('{"message": "b"}', "application/json; charset=utf-8", "b", 0),
-        ('{"text": "c"}', FORM, "c", 0),
-        ('{"text": "c"}', "text/plain", '{"text": "c"}', 0),
-        ("payload=%7B%22text%22%3A+%22d%22%7D", FORM, "d", 0),
-        ("{not json", FORM, "{not json", 0),
-        ("Grüße 🎉", "text/plain", "Grüße 🎉", 0),
-        (
-            '{"text":"e","attachments":[{"color":"danger","title":"t","title_link":"https://a.b/c",'
-            '"text":"u","fields":[{"title":"host","value":7}]}]}',
-            "application/json",
-            "e\n[t](https://a.b/c)\nu\nhost: 7",
-            2,
-        ),
-    ],
-)
-def test_the_forms_of_a_text(post, rooms, body, kind, text, msg_type):
-    assert post(body, kind=kind).status_code == 200
-    assert [(message.body, message.msg_type) for message in messages(rooms.lobby)] == [(text, msg_type)]
+TEXTS = [
+    ('{"text": "a"}', "application/json", "a", 0),
+    ('{"message": "b"}', "application/json; charset=utf-8", "b", 0),
+    ('{"text": "c"}', FORM, "c", 0),
+    ('{"text": "c"}', "text/plain", '{"text": "c"}', 0),
+    ("payload=%7B%22text%22%3A+%22d%22%7D", FORM, "d", 0),
+    ("{not json", FORM, "{not json", 0),
+    ("Grüße 🎉", "text/plain", "Grüße 🎉", 0),
+    (
+        '{"text":"e","attachments":[{"color":"danger","title":"t","title_link":"https://a.b/c",'
+        '"text":"u","fields":[{"title":"host","value":7}]}]}',
+        "application/json",
+        "e\n[t](https://a.b/c)\nu\nhost: 7",
+        2,
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("body", "query", "kind", "status", "error"),
-    [
-        ("", "", FORM, 400, "MESSAGE_EMPTY"),
-        ("x", "?type=shout", FORM, 400, "COMMAND_INVALID"),
-        ("x", "?type=resolved", FORM, 400, "COMMAND_INVALID"),
-        ("x", f"?key={'k' * 501}", FORM, 400, "COMMAND_INVALID"),
-        ("[1]", "", "application/json", 400, "JSON_INVALID"),
-        ("[" * 5000, "", "application/json", 400, "JSON_INVALID"),
-        ('{"text": 7, "attachments": 3}', "", "application/json", 200, None),
-        ('{"text": null}', "", "application/json", 400, "MESSAGE_EMPTY"),
-        ('{"alerts": [1, null, {"labels": 3}]}', "", "application/json", 200, None),
-        (b"\xff", "", FORM, 400, "MESSAGE_INVALID"),
-        ("x\x00", "", FORM, 400, "MESSAGE_INVALID"),
-        ("x" * 70_000, "", FORM, 413, "MESSAGE_TOO_LONG"),
-    ],
-)
-def test_a_refusal_says_what_to_do(post, body, query, kind, status, error):
-    answer = post(body, query, kind=kind)
-    assert answer.status_code == status
-    if error:
-        assert answer.json()["error"] == error and answer.json()["detail"].endswith((".", "}."))
+def test_the_forms_of_a_text(post, rooms):
+    for body, kind, *_ in TEXTS:
+        limits.clear()
+        assert post(body, kind=kind).status_code == 200, body
+    posted = [(message.body, message.msg_type) for message in messages(rooms.lobby)]
+    assert posted == [(text, msg_type) for *_, text, msg_type in TEXTS]
+
+
+REFUSALS = [
+    ("", "", FORM, 400, "MESSAGE_EMPTY"),
+    ("x", "?type=shout", FORM, 400, "COMMAND_INVALID"),
+    ("x", "?type=resolved", FORM, 400, "COMMAND_INVALID"),
+    ("x", f"?key={'k' * 501}", FORM, 400, "COMMAND_INVALID"),
+    ("[1]", "", "application/json", 400, "JSON_INVALID"),
+    ("[" * 5000, "", "application/json", 400, "JSON_INVALID"),
+    ('{"text": 7, "attachments": 3}', "", "application/json", 200, None),
+    ('{"text": null}', "", "application/json", 400, "MESSAGE_EMPTY"),
+    ('{"alerts": [1, null, {"labels": 3}]}', "", "application/json", 200, None),
+    (b"\xff", "", FORM, 400, "MESSAGE_INVALID"),
+    ("x\x00", "", FORM, 400, "MESSAGE_INVALID"),
+    ("x" * 70_000, "", FORM, 413, "MESSAGE_TOO_LONG"),
+]
+
+
+def test_a_refusal_says_what_to_do(post):
+    for body, query, kind, status, error in REFUSALS:
+        limits.clear()
+        answer = post(body, query, kind=kind)
+        assert answer.status_code == status, body[:50]
+        if error:
+            assert answer.json()["error"] == error, body[:50]
+            assert answer.json()["detail"].endswith((".", "}."))
 
 
 def test_a_replaced_or_revoked_token_is_refused_at_once(post, made, alice, rooms):

@@ -35,7 +35,8 @@ def commit():
     logins = {}
 
     def draft(kind, room, user, seq):
-        logins.setdefault(user.pk, login_of(user))
+        if user.pk not in logins:
+            logins[user.pk] = login_of(user)
         return Draft(room=room.pk, author=user.pk, login=logins[user.pk], kind=kind, target_seq=seq)
 
     def commit(*arguments):

@@ -135,14 +135,15 @@ def test_changes_of_two_pages_are_all_kept(bob, room_ids, seed):
     chance = random.Random(seed)
     halves = room_ids[:3], room_ids[3:]
     opened: set[int] = set()
+    login = login_of(bob)
     for _ in range(20):
         room = chance.choice(chance.choice(halves))
         if room in opened:
             opened.discard(room)
-            layouts.change_layout(login_of(bob), change(close=[room]))
+            layouts.change_layout(login, change(close=[room]))
         else:
             opened.add(room)
-            layouts.change_layout(login_of(bob), change(put=[{"room": room, "after": chance.choice(room_ids)}]))
+            layouts.change_layout(login, change(put=[{"room": room, "after": chance.choice(room_ids)}]))
         assert set(saved(bob)[0]) == opened
 
 

@@ -4,7 +4,6 @@ import json
 import re
 from urllib.parse import quote
 
-import pytest
 from django.db import OperationalError
 
 from chat import protocol, views
@@ -154,14 +153,15 @@ def test_links_to_messages_in_forbidden_and_unknown_rooms_get_the_same_sentence(
     assert (config["at"], config["notice"]) == ({"room": str(rooms.lobby.pk), "seq": 7}, "")
 
 
-@pytest.mark.parametrize("title", ["a b", "a/b", "日本語", "100%?#", "<b>&amp;\"'", "../up", "ẞtraße"])
-def test_a_rooms_address_is_case_insensitive(client, bob, title):
-    room = Room.objects.create(title=title)
+def test_a_rooms_address_is_case_insensitive(client, bob):
     client.force_login(bob)
-    for typed in (title, title.upper(), title.casefold()):
-        response = client.get(f"/chat/{quote(typed)}/")
-        assert response.status_code == 200
-        assert config_of(response)["open"] == [str(room.pk)]
+    titles = ("a b", "a/b", "日本語", "100%?#", "<b>&amp;\"'", "../up", "ẞtraße")
+    for room in [Room.objects.create(title=title) for title in titles]:
+        # A script without cases has one spelling.
+        for typed in sorted({room.title, room.title.upper(), room.title.casefold()}):
+            response = client.get(f"/chat/{quote(typed)}/")
+            assert response.status_code == 200
+            assert config_of(response)["open"] == [str(room.pk)], typed
 
 
 def test_a_forbidden_room_gets_the_same_answer_as_a_room_that_does_not_exist(client, rooms, bob):
