@@ -64,6 +64,10 @@ def test_files_come_back_byte_for_byte_and_are_exported_as_the_same_bytes(export
     call_command("export", output=tmp_path / "again.jsonl")
     assert (tmp_path / "again.jsonl").read_bytes() == export.lines.read_bytes()
     assert (tmp_path / "again.jsonl.files.tar").stat().st_size == export.archive.stat().st_size
+    # An export can leave the files out.
+    call_command("export", output=tmp_path / "alone.jsonl", without_files=True)
+    assert (tmp_path / "alone.jsonl").read_bytes() == export.lines.read_bytes()
+    assert not (tmp_path / "alone.jsonl.files.tar").exists()
     message = Event.objects.get(room__title="Lobby")
     assert [file["name"] for file in json.loads(message.files)] == ["Été.png", "notes.txt"]
     # They are seen by those who may enter the room, as before.
@@ -120,7 +124,7 @@ IMPOSSIBLE = [
 ]
 
 
-def test_an_archive_that_does_not_fit_the_lines_is_refused_and_leaves_nothing(export, own_storage):
+def test_an_archive_that_is_missing_or_does_not_fit_the_lines_is_refused_and_leaves_nothing(export, own_storage):
     archive, lines = export.archive.read_bytes(), export.lines.read_bytes()
     for name, (change, reason) in HOSTILE.items():
         with_members(export, change)
@@ -133,9 +137,7 @@ def test_an_archive_that_does_not_fit_the_lines_is_refused_and_leaves_nothing(ex
         with pytest.raises(CommandError, match="name, a type or a size that is not valid"):
             call_command("import", export.lines)
         export.lines.write_bytes(lines)
-
-
-def test_without_the_archive_the_messages_can_be_imported_alone(export, own_storage):
+    # Without the archive, the messages can be imported alone.
     export.archive.unlink()
     with pytest.raises(CommandError, match=r"has 3 files, and there is no site\.jsonl\.files\.tar .* --without-files"):
         call_command("import", export.lines)
@@ -143,10 +145,3 @@ def test_without_the_archive_the_messages_can_be_imported_alone(export, own_stor
     assert not StoredFile.objects.exists() and files_in(own_storage) == {}
     message = Event.objects.get(room__title="Lobby")
     assert (message.body, message.files) == ("Été.png, notes.txt", None)
-
-
-def test_an_export_can_leave_the_files_out(export, tmp_path):
-    call_command("import", export.lines)
-    call_command("export", output=tmp_path / "alone.jsonl", without_files=True)
-    assert (tmp_path / "alone.jsonl").read_bytes() == export.lines.read_bytes()
-    assert not (tmp_path / "alone.jsonl.files.tar").exists()

@@ -42,7 +42,7 @@ def slow_query():
 async def test_a_timed_out_query_ends_and_frees_its_thread(lane, settings):
     run = getattr(database, lane)
     await run(lambda: connection.ensure_connection())
-    settings.DATABASE_SECONDS = 0.2
+    settings.DATABASE_SECONDS = 0.1
     with pytest.raises(TimeoutError):
         await run(slow_query)
     settings.DATABASE_SECONDS = 30
