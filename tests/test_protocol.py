@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chat import protocol
 from chat.exceptions import ClientError, ErrorCode
 from chat.protocol import AnyCommand, Frame, Join, RoomId, Send
-from tests.servers.quantities import Q
+from tests.servers.quantities import IS_FULL, Q
 
 FRAMES = Path(__file__).parent / "frames"
 UUID = "6fa459ea-ee8a-3ca4-894e-db77e160355e"
@@ -198,7 +198,7 @@ COMMANDS = ["join", "leave", "send", "edit", "delete", "resume", "history", "pin
 FIELDS = ["room", "message", "client_id", "msg_type", "seq", "since", "epoch", "rooms", "before", "limit", "other"]
 
 
-@settings(max_examples=Q.examples)
+@settings(max_examples=100 if IS_FULL else Q.examples)
 @given(
     st.sampled_from(COMMANDS),
     st.dictionaries(st.sampled_from(FIELDS), anything()),
