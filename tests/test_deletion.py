@@ -246,7 +246,7 @@ def in_threads(*works):
 
 def test_a_room_may_be_deleted_by_several_threads_at_once(bob, rooms, monkeypatch):
     monkeypatch.setattr(deletion, "PIECE_ROWS", 20)
-    fill(rooms.lobby, bob, 400)
+    fill(rooms.lobby, bob, 200)
 
     def delete():
         return deletion.delete_rooms([rooms.lobby.pk])[0]

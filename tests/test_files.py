@@ -299,6 +299,7 @@ def test_nobody_else_sees_a_file(hidden, bob, charlie):
     assert get(root, found[staff]).status_code == 404
 
 
+@pytest.mark.any_database
 def test_files_go_up_only_where_their_author_may_write(bob, rooms, hidden):
     members, _, staff, _ = hidden
     dora = User.objects.create_user("dora")
@@ -488,6 +489,7 @@ def test_the_server_copies_a_file_into_another_room(bob, charlie, rooms, setting
         assert copy(bob, content, rooms.random).status_code == status
 
 
+@pytest.mark.any_database
 def test_a_copy_needs_the_right_to_see_the_file_and_to_write_in_the_room(bob, charlie, rooms, hidden):
     members, direct, staff, found = hidden
     dora = User.objects.create_user("dora")

@@ -88,6 +88,7 @@ async def test_rows_of_deleted_users_are_removed(bob, rooms):
     await database.close()
 
 
+@pytest.mark.any_database
 async def test_a_deletion_that_fails_does_not_stop_the_others(bob, rooms, monkeypatch, caplog):
     for room in (rooms.lobby, rooms.random):
         await database.write(close, room, bob)

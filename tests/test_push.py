@@ -88,7 +88,7 @@ def test_a_right_that_ended_ends_the_push(service, alice, bob, charlie, rooms):
     assert not PushDelivery.objects.filter(due_at__isnull=False).exists()
 
 
-@pytest.mark.parametrize("is_direct", [False, True])
+@pytest.mark.parametrize("is_direct", [pytest.param(False, marks=pytest.mark.any_database), True])
 def test_flags_bring_no_push_of_a_hidden_room(service, bob, charlie, is_direct):
     """Not even of a message that mentions the superuser."""
     root = User.objects.create_superuser("root")
@@ -102,7 +102,9 @@ def test_flags_bring_no_push_of_a_hidden_room(service, bob, charlie, is_direct):
     assert (device.messages, len(members.messages)) == ([], 1)
 
 
-@pytest.mark.parametrize("end", ["sign_out", "password", "deactivate"])
+@pytest.mark.parametrize(
+    "end", ["sign_out", *(pytest.param(end, marks=pytest.mark.any_database) for end in ("password", "deactivate"))]
+)
 def test_a_device_that_is_signed_out_gets_nothing_more(end, service, alice, bob, rooms):
     device = Device(service, bob, "device")
     rooms.lobby.send_message("hello", alice)
@@ -205,6 +207,7 @@ def test_a_subscription_to_a_private_address_is_refused(service, bob, settings):
     assert push.send(push.Push(0, 1, row.endpoint, b"", {})) is None
 
 
+@pytest.mark.any_database
 def test_a_user_cannot_end_anothers_subscription_and_has_a_bounded_number(service, alice, bob):
     device = Device(service, bob, "device")
     body = json.dumps({"endpoint": device.browser.endpoint})

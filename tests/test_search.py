@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import translation
 
-from chat import views
+from chat import limits, views
 from chat.models import IDS_PER_BLOCK, Event, Room, SearchText
 from chat.protocol import AttachedFile
 from chat.store import actions, files, id_blocks, log, room_actions, search, search_plans, search_query, search_text
@@ -355,7 +355,7 @@ def import_messages(room, times):
 
 
 @pytest.mark.usefixtures("both_ways")
-@pytest.mark.parametrize("seed", [0, 2, 5, *(pytest.param(seed, marks=pytest.mark.full_size) for seed in (1, 3, 4))])
+@pytest.mark.parametrize("seed", [0, 5, *(pytest.param(seed, marks=pytest.mark.full_size) for seed in (1, 2, 3, 4))])
 def test_days_find_the_same_messages_whatever_the_order_of_ids_and_times(lobby, bob, seed):
     drawn = random.Random(seed)
     keys = drawn.sample(range(1, 30 * IDS_PER_BLOCK), 60)
@@ -622,7 +622,7 @@ def test_a_word_that_is_frequent_in_hidden_rooms_alone_does_not_lead_through_all
     staff = Room.objects.create(title="Staff", staff_only=True)
     for _ in range(10):
         actions.commit([Draft(room=staff.pk, author=alice.pk, body="secretword") for _ in range(20)])
-        actions.commit([Draft(room=lobby.pk, author=bob.pk, body="other") for _ in range(400)])
+        actions.commit([Draft(room=lobby.pk, author=bob.pk, body="other") for _ in range(150)])
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
         cursor.execute("SELECT set_config('enable_seqscan', 'off', true)")
@@ -688,6 +688,7 @@ def test_a_long_word_of_an_author_of_many_messages_is_read_from_the_index_of_tex
     assert ("chat_search" in statement(bob, query)[0].split("chat_searchtext")[0]) == (connection.vendor == "sqlite")
 
 
+@pytest.mark.any_database
 def test_the_address_answers_with_messages_and_refusals(lobby, alice, bob, client):
     address = reverse("search")
     assert client.get(address, {"q": "hello"}).status_code == 401
@@ -737,26 +738,27 @@ def test_one_user_runs_one_search_at_a_time(lobby, bob, client, monkeypatch):
 
 
 @pytest.mark.any_database
-@pytest.mark.parametrize(("seconds", "waited"), [(0.003, 0.022), (0.024, 0.001), (0.026, 0.024), (0.1, 0)])
 @pytest.mark.parametrize("fails", [False, True])
-def test_the_time_of_a_search_is_rounded_up_so_that_it_does_not_tell_of_other_rooms(
-    bob, client, monkeypatch, seconds, waited, fails
-):
+def test_the_time_of_a_search_is_rounded_up_so_that_it_does_not_tell_of_other_rooms(bob, client, monkeypatch, fails):
     client.force_login(bob)
-    now, waits = [5.0], []
+    now, waits, taken = [5.0], [], [0.0]
 
     def find(*args, **options):
-        now[0] += seconds
+        now[0] += taken[0]
         if fails:
             raise SearchTimeoutError("This search takes too long.")
         return search.Found([], None)
 
     monkeypatch.setattr(search, "find", find)
     monkeypatch.setattr(views, "time", SimpleNamespace(perf_counter=lambda: now[0], sleep=waits.append))
-    assert client.get(reverse("search"), {"q": "hello"}).status_code == (503 if fails else 200)
-    [slept] = waits
-    # Just short of a whole step is as good as none.
-    assert min(abs(slept - waited), abs(slept - waited - views.SEARCH_STEP_SECONDS)) < 1e-6
+    for seconds, waited in ((0.003, 0.022), (0.024, 0.001), (0.026, 0.024), (0.1, 0)):
+        taken[0] = seconds
+        limits.clear()
+        assert client.get(reverse("search"), {"q": "hello"}).status_code == (503 if fails else 200)
+        slept = waits.pop()
+        assert waits == []
+        # Just short of a whole step is as good as none.
+        assert min(abs(slept - waited), abs(slept - waited - views.SEARCH_STEP_SECONDS)) < 1e-6, seconds
 
 
 @pytest.mark.usefixtures("both_ways")

@@ -187,6 +187,7 @@ async def test_a_watcher_sees_a_room_created_renamed_and_deleted(updated_by, bob
         assert list(watcher.rooms.values()) == ["Lobby", "Random"]
 
 
+@pytest.mark.any_database
 async def test_a_new_room_is_unread_from_its_beginning(updated_by, bob, rooms):
     def make():
         room = Room.objects.create(title="New")
@@ -197,6 +198,7 @@ async def test_a_new_room_is_unread_from_its_beginning(updated_by, bob, rooms):
         await watcher.until_unread(await database.write(make), 1)
 
 
+@pytest.mark.any_database
 async def test_a_watcher_loses_a_room_that_closes_and_gets_it_back_when_it_opens(updated_by, bob, rooms):
     async with watching(bob) as watcher:
         lobby = rooms.lobby
@@ -254,6 +256,7 @@ async def test_a_count_waits_for_a_list_that_has_become_old(bob, rooms, settings
         assert room.pk not in watcher.heads
 
 
+@pytest.mark.any_database
 async def test_a_watcher_gets_staff_rooms_while_the_user_is_staff(updated_by, bob, rooms):
     async with watching(bob) as watcher:
         bob.is_staff = True
@@ -350,6 +353,7 @@ async def test_a_level_is_sent_to_all_sockets_of_its_user_only_and_stored(alice,
         assert again.heads[lobby.pk]["level"] == "quiet"
 
 
+@pytest.mark.any_database
 async def test_the_last_of_several_levels_wins(bob, rooms):
     async with watching(bob) as watcher:
         for level in ("quiet", "all", "mentions"):
@@ -370,6 +374,7 @@ async def test_a_level_that_another_process_wrote_is_found_by_the_sweep(bob, roo
         assert await database.read(lambda: Membership.objects.get(user=bob, room=rooms.lobby).read_seq) is None
 
 
+@pytest.mark.any_database
 async def test_a_level_in_a_room_that_may_not_be_entered_is_refused(bob, rooms):
     async with watching(bob) as watcher:
         await watcher.socket.send(command="level", room=rooms.staff.pk, level="quiet")
@@ -379,6 +384,7 @@ async def test_a_level_in_a_room_that_may_not_be_entered_is_refused(bob, rooms):
         assert not await database.read(lambda: Membership.objects.filter(room=rooms.staff).exists())
 
 
+@pytest.mark.any_database
 async def test_all_sockets_of_a_user_get_counts_of_messages_from_another_process(updated_by, alice, bob, rooms):
     async with watching(bob) as first, watching(bob) as second:
         await post(rooms.lobby, alice, "@bob")
@@ -500,6 +506,7 @@ async def test_a_read_position_is_sent_before_it_is_written(bob, rooms, monkeypa
     assert await afterwards(stored, bob, rooms.lobby) == 1
 
 
+@pytest.mark.any_database
 async def test_a_draining_server_writes_pending_positions_and_layouts(bob, rooms, settings):
     settings.POSITIONS_SECONDS = 30
     async with watching(bob) as watcher:
@@ -513,6 +520,7 @@ async def test_a_draining_server_writes_pending_positions_and_layouts(bob, rooms
         assert await database.read(layouts.load_layout, bob.pk) == Panes([rooms.lobby.pk])
 
 
+@pytest.mark.any_database
 async def test_a_read_and_a_layout_need_no_query(bob, rooms, monkeypatch, settings):
     settings.POSITIONS_SECONDS = 30
     async with connected(bob) as socket:
@@ -535,6 +543,7 @@ async def test_a_read_and_a_layout_need_no_query(bob, rooms, monkeypatch, settin
         assert [work for work in calls if work.__module__ != presence.__name__] == []
 
 
+@pytest.mark.any_database
 async def test_a_read_in_a_room_that_may_not_be_entered_is_refused(bob, rooms):
     await post(rooms.staff)
     async with connected(bob) as socket:
@@ -578,6 +587,7 @@ async def test_counts_above_the_maximum_are_sent_as_the_maximum(alice, bob, room
         await watcher.until_unread(rooms.lobby, 1, 1)
 
 
+@pytest.mark.any_database
 async def test_a_staff_room_that_is_opened_is_counted_for_all_watchers(bob, charlie, rooms, monkeypatch):
     monkeypatch.setattr("chat.live.counting.MAX_NEWS", 20)
     async with watching(bob) as bobs, watching(charlie) as charlies:
