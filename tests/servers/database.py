@@ -20,6 +20,7 @@ from django.utils import timezone  # noqa: E402
 from chat import testing  # noqa: E402
 from chat.models import Event, Membership, Presence, Room  # noqa: E402
 from chat.store import actions  # noqa: E402
+from tests.servers import rights  # noqa: E402
 from tests.servers.services import CAST, PASSWORD  # noqa: E402
 
 
@@ -128,10 +129,20 @@ def crowd(count):
 
 
 ANSWERS: dict[str, Callable[..., Any]] = {
-    task.__name__: task for task in (count_room_rows, count_presences, crowd, make_rooms, positions, rows)
+    task.__name__: task
+    for task in (
+        count_room_rows,
+        count_presences,
+        crowd,
+        make_rooms,
+        positions,
+        rights.make_target,
+        rights.revoke,
+        rows,
+    )
 }
 TASKS: dict[str, Callable[..., Any]] = {
-    task.__name__: task for task in (make, fill, pour, promote, delete_room, make_room)
+    task.__name__: task for task in (make, fill, pour, promote, delete_room, make_room, rights.post_to)
 }
 
 

@@ -10,7 +10,7 @@ from tests.servers.conftest import recorded
 from tests.servers.quantities import IS_FULL, TIMEOUT, Q
 from tests.servers.services import Pooler, directory
 from tests.servers.test_restore import manage
-from tests.servers.test_revocation import shell_of
+from tests.servers.test_revocation import Shell
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
@@ -76,8 +76,7 @@ async def test_delivery_and_revocation_work_behind_a_pooler(
     late = await open_page(second, "charlie")
     for room in ROOMS:
         await late.join(room, since=10)
-    async with shell_of(servers[0]) as shell:
-        done = (await shell.revoke("made_staff_only", {"room": REVOKED}))["done"]
+    done = (await Shell(servers[0]).revoke("made_staff_only", {"room": REVOKED}))["done"]
     await bob.until(lambda: str(REVOKED) not in bob.logs, 5)
     # test_revocation measures the time, and asserts one second. Here, two processes and the pooler share the machine.
     assert time.monotonic() - done < (1 if IS_FULL else 3)

@@ -2,12 +2,9 @@
 
 import asyncio
 import json
-import shutil
-import sys
-import tempfile
 import time
 import uuid
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import pytest
 from websockets.asyncio.client import connect
@@ -16,12 +13,13 @@ from websockets.exceptions import ConnectionClosed
 from chat.protocol import CloseCode
 from chat.testing.page import READ_AFTER_SECONDS
 from tests.servers.figures import percentile, report
-from tests.servers.quantities import TIMEOUT, Q
-from tests.servers.services import BASE, Server
-from tests.servers.shell import CAUSES, MARK
+from tests.servers.quantities import IS_FULL, TIMEOUT, Q
+from tests.servers.rights import CAUSES
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
+# How many causes are tried at the same time: pages that wait for the others' turns would only write more messages.
+CAUSES_AT_ONCE = len(CAUSES) if IS_FULL else 3
 REASONS = {
     "staff_flag_taken": "ROOM_ACCESS_DENIED",
     "made_staff_only": "ROOM_ACCESS_DENIED",
@@ -31,49 +29,28 @@ REASONS = {
 
 
 class Shell:
-    """The test's end of a shell that stays open (tests.servers.shell)."""
+    """A process on the database of a server that makes users and takes rights away (tests.servers.rights)."""
 
-    def __init__(self, process, errors):
-        self._process = process
-        self._errors = errors
+    def __init__(self, server):
+        self._server = server
+        # One request after another: requests at the same time would each get a process of their own.
         self._turn = asyncio.Lock()
 
-    async def ask(self, **request):
-        """Return the shell's answer. Raises RuntimeError with the shell's error when it failed or has ended."""
-        async with self._turn:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            while (line := (await self._process.stdout.readline()).decode()) and not line.startswith(MARK):
-                pass
-        if not line:
-            self._errors.seek(0)
-            raise RuntimeError(f"the shell ended at {request}: {self._errors.read().decode()}")
-        answer = json.loads(line.removeprefix(MARK))
-        if answer and "failed" in answer:
-            raise RuntimeError(f"{request} failed: {answer['failed']}")
-        return answer
+    async def make(self, name, cause="", expires_in=None):
+        """Make a user, and a room in which they have the right that the cause takes away."""
+        is_staff, members_only = cause == "staff_flag_taken", cause == "removed_from_members"
+        return await self._ask("make_target", name, is_staff, members_only, expires_in)
 
     async def revoke(self, cause, target):
-        return await self.ask(cause=cause, to=target)
+        return await self._ask("revoke", cause, target)
 
+    async def post_to(self, target):
+        await self._ask("post_to", target)
 
-@asynccontextmanager
-async def shell_of(server):
-    with tempfile.TemporaryFile() as errors:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "tests.servers.shell"),
-            cwd=BASE,
-            env=server.environment,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=errors,
-            limit=2**20,
-        )
-        try:
-            yield Shell(process, errors)
-        finally:
-            process.stdin.close()
-            await process.wait()
+    async def _ask(self, task, *arguments):
+        async with self._turn:
+            answer = await asyncio.to_thread(self._server.ask, task, *arguments)
+        return json.loads(answer or b"null")
 
 
 class Page:
@@ -129,13 +106,17 @@ class Page:
                     await self._connection.send(json.dumps({"command": "read", "room": self.room, "seq": seen[-1]}))
 
     async def _write(self):
+        while True:
+            await self.post()
+            await asyncio.sleep(2 * Q.think_seconds)
+
+    async def post(self):
+        """Send a message, unless the connection is closed."""
+        client_id = str(uuid.uuid4())
+        self._sent_at[client_id] = time.monotonic()
+        send = {"command": "send", "room": self.room, "message": "hi", "client_id": client_id}
         with suppress(ConnectionClosed):
-            while True:
-                client_id = str(uuid.uuid4())
-                self._sent_at[client_id] = time.monotonic()
-                send = {"command": "send", "room": self.room, "message": "hi", "client_id": client_id}
-                await self._connection.send(json.dumps(send))
-                await asyncio.sleep(Q.think_seconds)
+            await self._connection.send(json.dumps(send))
 
     @property
     def is_revoked(self):
@@ -170,21 +151,22 @@ class Page:
 
 async def try_cause(shell, servers, cause, name, *, writes):
     """Revoke a right while two pages are open. Return, for each, when it was notified and what came too late."""
-    is_staff = cause in ("staff_flag_taken",)
-    members_only = cause == "removed_from_members"
-    target = await shell.ask(make=name, is_staff=is_staff, staff_only=is_staff, members_only=members_only)
+    target = await shell.make(name, cause)
     # If the first page writes, its messages are refused, so its process checks rights at once. A page of a process
     # where no user writes can only be notified by the bell or the sweep.
     async with Page(servers[0], target, writes=writes) as writer, Page(servers[1], target, writes=False) as reader:
-        await shell.ask(post_to=target)
+        await shell.post_to(target)
         async with asyncio.timeout(10):
             while not (writer.events() and reader.events()):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         moment = await shell.revoke(cause, target)
-        await shell.ask(post_to=target)
+        if writes:
+            # A message that is sent just after the commit must be refused.
+            await writer.post()
+        await shell.post_to(target)
         for page in (writer, reader):
             await page.until_revoked()
-        await shell.ask(post_to=target)
+        await shell.post_to(target)
         # Let frames that are still on their way arrive.
         await asyncio.sleep(0.15)
     return [
@@ -221,27 +203,32 @@ def check_trials(trials, what):
 
 
 async def try_all_causes(shell, servers, *, what, writes=True):
-    trials = []
-    for turn in range(Q.revocation_rounds):
-        running = [try_cause(shell, servers, cause, f"{cause}{turn} {what}", writes=writes) for cause in CAUSES]
+    trials, turns = [], asyncio.Semaphore(CAUSES_AT_ONCE)
+
+    async def try_in_turn(cause, number):
+        async with turns:
+            return await try_cause(shell, servers, cause, f"{cause}{number} {what}", writes=writes)
+
+    for number in range(Q.revocation_rounds):
+        running = [try_in_turn(cause, number) for cause in CAUSES]
         trials += [page for pages in await asyncio.gather(*running) for page in pages]
     check_trials(trials, what)
     return trials
 
 
 async def test_each_way_to_lose_a_right_ends_access_in_every_process(two_servers, redis):
-    async with shell_of(two_servers[0]) as shell:
-        with_redis = await try_all_causes(shell, two_servers, what="Redis up")
-        await asyncio.to_thread(redis.kill)
-        without = await try_all_causes(shell, two_servers, what="Redis stopped")
+    shell = Shell(two_servers[0])
+    with_redis = await try_all_causes(shell, two_servers, what="Redis up")
+    await asyncio.to_thread(redis.kill)
+    without = await try_all_causes(shell, two_servers, what="Redis stopped")
     lines = [json.loads(line) for line in log_lines(two_servers) if '"event": "revoked"' in line]
     assert len(lines) == len(with_redis) + len(without)
 
 
 async def test_each_way_to_lose_a_right_ends_access_on_sqlite(sqlite_server):
     # The shell is another process without a channel layer, so only the sweep can find what it took away.
-    async with shell_of(sqlite_server) as shell:
-        await try_all_causes(shell, [sqlite_server, sqlite_server], what="one process on SQLite", writes=False)
+    servers = [sqlite_server, sqlite_server]
+    await try_all_causes(Shell(sqlite_server), servers, what="one process on SQLite", writes=False)
 
 
 def log_lines(servers):
@@ -258,45 +245,43 @@ SQL = {
 }
 
 
-async def test_an_error_of_the_shell_is_raised_in_the_test(template_state, tmp_path):
-    state = tmp_path / "state"
-    shutil.copytree(template_state, state)
-    # The server is not started, because the shell needs only its environment.
-    server = Server(state)
-    server.close()
-    async with shell_of(server) as shell:
-        with pytest.raises(RuntimeError, match="KeyError"):
-            await shell.ask(cause="staff_flag_taken", to={})
-        assert "room" in await shell.ask(make="dora")
-        shell._process.stdin.write(b"this is not JSON\n")
-        with pytest.raises(RuntimeError, match="JSONDecodeError"):
-            await shell.ask(make="emil")
-        shell._process.kill()
-        with pytest.raises(RuntimeError, match="the shell ended"):
-            await shell.ask(make="frida")
-
-
-async def test_rights_revoked_by_plain_sql_end_access_at_the_next_check(start_servers, database_url, redis, postgres):
+async def test_rights_revoked_by_plain_sql_end_access_at_the_next_check_and_until_then_a_page_prolongs_its_session(
+    start_servers, database_url, redis, postgres
+):
     settings = {"ACCESS_CHECK_SECONDS": 1.0}
     servers = start_servers(settings, settings, database_url=database_url, redis_url=redis.url)
     database = database_url.split("@/")[1].split("?")[0]
+    shell = Shell(servers[0])
 
-    async def try_cause(shell, cause):
-        is_staff = cause == "staff_flag_taken"
-        members_only = cause == "removed_from_members"
-        target = await shell.ask(
-            make=f"{cause} by sql", is_staff=is_staff, staff_only=is_staff, members_only=members_only
-        )
+    async def try_cause(cause):
+        target = await shell.make(f"{cause} by sql", cause)
         async with Page(servers[0], target) as first, Page(servers[1], target) as second:
             await asyncio.to_thread(postgres.execute, database, SQL[cause].format(**target))
             done = time.monotonic()
+            for page in (first, second):
+                await page.post()
             for page in (first, second):
                 await page.until_revoked()
             notices = [(*page.notice()[:2], len(page.accepted_after(done))) for page in (first, second)]
             return [(at - done, reason, accepted) for at, reason, accepted in notices]
 
-    async with shell_of(servers[0]) as shell:
-        outcomes = await asyncio.gather(*(try_cause(shell, cause) for cause in SQL))
+    async def prolong_session():
+        """Return for how long a page was open although its session would have expired after 4 s."""
+        target = await shell.make("expiring", expires_in=4)
+        created_at = time.monotonic()
+        async with Page(servers[0], target) as busy:
+            await asyncio.sleep(5)
+            assert not busy.is_revoked, "a page that is open is used"
+            end = f"UPDATE django_session SET expire_date = now() WHERE session_key = '{target['session']}'"
+            await asyncio.to_thread(postgres.execute, database, end)
+            async with asyncio.timeout(8):
+                while busy.closed is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        assert busy.closed == CloseCode.SIGN_IN
+        return busy.closed_at - created_at
+
+    kept, *outcomes = await asyncio.gather(prolong_session(), *map(try_cause, SQL))
+    report(f"an open page kept its session of 4 s for {kept:.1f} s, until it was ended")
     for cause, pages in zip(SQL, outcomes, strict=True):
         for seconds, reason, accepted in pages:
             assert reason == REASONS.get(cause, CloseCode.SIGN_IN)
@@ -304,21 +289,3 @@ async def test_rights_revoked_by_plain_sql_end_access_at_the_next_check(start_se
             assert seconds < 2.0
     slowest = max(seconds for pages in outcomes for seconds, *_ in pages)
     report(f"revocation by plain SQL, checked every 1 s: notified after {slowest * 1000:.0f} ms at most")
-
-
-async def test_an_open_socket_prolongs_its_session_until_the_session_is_ended(start_server, database_url, postgres):
-    server = start_server(database_url=database_url, settings={"ACCESS_CHECK_SECONDS": 0.5})
-    async with shell_of(server) as shell:
-        target = await shell.ask(make="expiring", expires_in=4)
-        created_at = time.monotonic()
-        async with Page(server, target) as busy:
-            await asyncio.sleep(5)
-            assert not busy.is_revoked, "a page that is open is used"
-            end = f"UPDATE django_session SET expire_date = now() WHERE session_key = '{target['session']}'"
-            database = database_url.split("@/")[1].split("?")[0]
-            await asyncio.to_thread(postgres.execute, database, end)
-            async with asyncio.timeout(8):
-                while busy.closed is None:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
-        assert busy.closed == CloseCode.SIGN_IN
-        report(f"an open page kept its session of 4 s for {busy.closed_at - created_at:.1f} s, until it was ended")

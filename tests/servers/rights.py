@@ -1,31 +1,24 @@
-"""A long-lived shell on the servers' database: python -m tests.servers.shell. It reads and answers lines of JSON."""
+"""The tasks of tests.servers.database that make users with a right, and take it away in each possible way."""
 
-import json
-import sys
 import time
-import traceback
 from datetime import timedelta
 
-import django
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.test import Client
+from django.utils import timezone
 
-django.setup()
-
-from django.conf import settings  # noqa: E402
-from django.contrib.auth.models import User  # noqa: E402
-from django.contrib.sessions.models import Session  # noqa: E402
-from django.test import Client  # noqa: E402
-from django.utils import timezone  # noqa: E402
-
-from chat.models import Room  # noqa: E402
-
-# Answers begin with this mark; other lines of output are ignored.
-MARK = "answer: "
+from chat.models import Room
 
 
-def make(name, *, staff_only=False, members_only=False, is_staff=False, expires_in=None):
-    """Make a user with a session, and a room named after this user, of which they are a member if it has members."""
+def make_target(name, is_staff=False, members_only=False, expires_in=None):
+    """Make a user with a session, and a room named after them, for staff only if they are on the staff.
+
+    They are a member of the room if it has members.
+    """
     user = User.objects.create_user(name, is_staff=is_staff)
-    room = Room.objects.create(title=f"{name}'s room", staff_only=staff_only, members_only=members_only)
+    room = Room.objects.create(title=f"{name}'s room", staff_only=is_staff, members_only=members_only)
     if members_only:
         room.add_member(user)
     client = Client()
@@ -82,12 +75,6 @@ def session_deleted(target):
     Session.objects.get(pk=target["session"]).delete()
 
 
-def post(target):
-    """Post a message into the target's room, unless it was deleted."""
-    for room in Room.objects.filter(pk=target["room"]):
-        room.send_message("hi", None)
-
-
 CAUSES = {
     cause.__name__: cause
     for cause in (
@@ -104,23 +91,15 @@ CAUSES = {
 }
 
 
-def answer(request):
-    match request:
-        case {"make": name, **options}:
-            return make(name, **options)
-        case {"cause": cause, "to": target}:
-            began = time.monotonic()
-            CAUSES[cause](target)
-            # The monotonic clock is the same in all processes of the machine.
-            return {"began": began, "done": time.monotonic()}
-        case {"post_to": target}:
-            return post(target)
+def revoke(cause, target):
+    """Take a right away by one of CAUSES; return when that began and when it was committed."""
+    began = time.monotonic()
+    CAUSES[cause](target)
+    # The monotonic clock is the same in all processes of the machine.
+    return {"began": began, "done": time.monotonic()}
 
 
-if __name__ == "__main__":
-    for line in sys.stdin:
-        try:
-            reply = answer(json.loads(line))
-        except Exception:
-            reply = {"failed": traceback.format_exc()}
-        print(MARK + json.dumps(reply), flush=True)
+def post_to(target):
+    """Post a message into the target's room, unless it was deleted."""
+    for room in Room.objects.filter(pk=target["room"]):
+        room.send_message("hi", None)
