@@ -10,29 +10,29 @@ class Quantities:
     faulty_sends: int = 12
     deaf_sends: int = 6
     # How often the connection is cut between commit and ack.
-    cuts: int = 10
-    unknown_commits: int = 5
+    cuts: int = 6
+    unknown_commits: int = 3
     # How often SIGTERM is sent under load, and how many rolling restarts there are.
     drains: int = 1
     rolls: int = 1
     # Pages of each of two users that write meanwhile.
-    rolled_pages: int = 3
+    rolled_pages: int = 2
     # Sockets that are cut at once, and how often two processes lose a user's last sockets at the same time.
-    herd: int = 60
-    last_sockets: int = 4
+    herd: int = 40
+    last_sockets: int = 3
     # How often the tabs of one user are cut or closed.
-    reconnects: int = 15
+    reconnects: int = 10
     # How long messages are sent beside a locked room.
-    locked_seconds: float = 3.0
+    locked_seconds: float = 2.0
     # Pages that read one room; the length of each turn with and without reads, and the number of turns.
     readers: int = 20
-    reading_seconds: float = 1.5
+    reading_seconds: float = 1.0
     reading_rounds: int = 1
     # Pages with twelve rooms each, all cut at once.
-    pages: int = 16
+    pages: int = 10
     # Pages that watch a room, and how many unread messages they have there.
     watchers: int = 10
-    backlog: int = 3000
+    backlog: int = 1200
     # The scale of tests.servers.big; 1.0 has 10,000 rooms, 100,000 users and 10,000,000 events.
     large_scale: float = 0.002
     # Presence: its periods (at full size those of the server), and how long clients join, leave and crash.
@@ -48,13 +48,13 @@ class Quantities:
     away_seconds: float = 1.5
     pause_seconds: float = 0.4
     # How long a sender waits between two messages.
-    think_seconds: float = 0.08
+    think_seconds: float = 0.15
     # How often each cause of losing access is tried, in two processes, with Redis and without.
     revocation_rounds: int = 1
     # Requests for a page, and for its health, at the same time.
     requests_at_once: int = 30
     # Connections that send nothing, or half a frame.
-    idle_sockets: int = 400
+    idle_sockets: int = 300
     # Messages of a room that is deleted while others send.
     deleted_messages: int = 8_000
     # Frames of the fuzzer.

@@ -228,15 +228,13 @@ async def test_half_frames_idle_and_unauthenticated_sockets_cost_little_and_slow
             for peer in peers[:200]:
                 await peer.send(peer.request())
                 assert (await peer.head())[0] in (101, 429)
-            for peer in peers[200:600]:
+            for peer in peers[220:620]:
                 await peer.send(b"GET /chat/stream/ HTTP/1.1\r\nHost: ")
-            halves = []
-            for peer in peers[600:620]:
+            for peer in peers[200:220]:
                 peer.cookie = limited.cookie
                 await asyncio.sleep(0.02)
                 assert (await peer.open())[0] in (101, 429)
                 await peer.send(frame(b"x" * 1000, length=100_000))
-                halves.append(peer)
             during = await echo(neighbour, 60)
             grown = limited.memory() - memory
         finally:

@@ -9,7 +9,7 @@ from tests.servers.conftest import recorded
 # More than the log file has, less than the database file.
 FULL_BYTES = 256 * 1024
 TEXT = "nothing fits any more " * 100
-COUNT = 300
+COUNT = 150
 
 
 def limit_files(server, at_most):

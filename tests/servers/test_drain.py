@@ -16,7 +16,7 @@ from tests.servers.conftest import recorded
 from tests.servers.figures import acks, in_ms, percentile, report
 from tests.servers.quantities import TIMEOUT, Q
 from tests.servers.services import WorkersServer, directory, wait_for
-from tests.servers.test_slow_reader import flood
+from tests.servers.test_slow_reader import FILLING, flood
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
@@ -99,7 +99,7 @@ async def stuck_page(open_page, url, writer):
     """Return a page that stopped reading, once its socket is full."""
     page = await open_page(url, "charlie@stuck", rooms=[3], heartbeat_seconds=60, receive_buffer=4096)
     page.stop_reading()
-    await flood(writer, 400, 15_000, room=3)
+    await flood(writer, FILLING, 15_000, room=3)
     return page
 
 
@@ -157,38 +157,68 @@ async def test_drafts_received_before_sigterm_are_saved_and_acknowledged(
     assert [frames.count(kind) for kind in ("bye", "ack")] == [1, 20]
 
 
-async def test_a_rolling_restart_under_load_delays_no_page_and_shows_no_user_as_leaving(database_url, redis, open_page):
+async def write_during_rolls(server, open_page):
+    """Replace the workers while pages write; return the pages, and how long each of them received nothing."""
+    # Longer than it may take to check the recorded run, during which this process answers no heartbeat.
+    open_ = partial(open_page, server.url, rooms=ROOMS, heartbeat_seconds=20)
+    alices = [await open_(f"alice@{number}") for number in range(Q.rolled_pages)]
+    await until_present(alices, "alice")
+    bobs = [await open_(f"bob@{number}") for number in range(Q.rolled_pages)]
+    await until_present([*alices, *bobs], "bob")
+    # Presence is written behind messages: what the first joins announce may come after their answers.
+    for page in alices:
+        await page.until(lambda page=page: len([True for frame in page.signals if "msg_type" in frame]) == 2)
+    pages = [*alices, *bobs]
+    for page in pages:
+        page.signals.clear()
+    async with Load(pages) as load:
+        for _ in range(Q.rolls):
+            await asyncio.to_thread(server.roll)
+            await asyncio.sleep(1)
+    return pages, load.gaps()
+
+
+def check_that_a_dead_worker_is_replaced(server):
+    starts = server.log.read_text().count("serving on")
+    killed = min(server.workers())
+    os.kill(killed, signal.SIGKILL)
+    # While other tests use both processors, a start takes up to half a minute.
+    wait_for(lambda: server.log.read_text().count("serving on") == starts + 1, 60)
+    assert server.is_ready()
+    assert f"process {killed} ended by itself" in server.log.read_text()
+
+
+def check_that_workers_go_on_when_none_can_start(server):
+    serving = server.workers()
+    (server.state / "secret_key").write_text("short")
+    server.process.send_signal(signal.SIGHUP)
+    wait_for(
+        lambda: "the running processes continue" in server.log.read_text(), 60, what="the failed start was not logged"
+    )
+    assert server.workers() == serving
+    assert server.is_ready()
+
+
+async def test_rolling_restarts_delay_no_page_and_show_no_user_as_leaving_and_dead_workers_are_replaced(
+    database_url, redis, open_page
+):
     with directory("state") as state:
         server = WorkersServer(state, database_url=database_url, redis_url=redis.url, settings=PRESENCE).start()
         try:
-            # Longer than it may take to check the recorded run, during which this process answers no heartbeat.
-            open_ = partial(open_page, server.url, rooms=ROOMS, heartbeat_seconds=20)
-            alices = [await open_(f"alice@{number}") for number in range(Q.rolled_pages)]
-            await until_present(alices, "alice")
-            bobs = [await open_(f"bob@{number}") for number in range(Q.rolled_pages)]
-            await until_present([*alices, *bobs], "bob")
-            # Presence is written behind messages: what the first joins announce may come after their answers.
-            for page in alices:
-                await page.until(lambda page=page: len([True for frame in page.signals if "msg_type" in frame]) == 2)
-            pages = [*alices, *bobs]
-            for page in pages:
-                page.signals.clear()
-            async with Load(pages) as load:
-                for _ in range(Q.rolls):
-                    await asyncio.to_thread(server.roll)
-                    await asyncio.sleep(1)
+            pages, gaps = await write_during_rolls(server, open_page)
             run = await checked_run(server, pages)
             # Until the leases that the old processes left behind have expired.
             await asyncio.sleep(PRESENCE["LEASE_SECONDS"] + PRESENCE["LEASE_RENEW_SECONDS"] + 1)
-            closes = [page.closes for page in pages]
+            closes = [list(page.closes) for page in pages]
             signals = [frame for page in pages for frame in page.signals]
+            await asyncio.to_thread(check_that_a_dead_worker_is_replaced, server)
+            await asyncio.to_thread(check_that_workers_go_on_when_none_can_start, server)
             start = time.monotonic()
             server.terminate()
             took = time.monotonic() - start
         finally:
             server.close()
     waits = acks(run)
-    gaps = load.gaps()
     report(
         f"rolling restart ×{Q.rolls}, {len(pages)} pages: 0 of {len(run.rows)} lost or doubled; longest silence of a"
         f" page {in_ms(gaps)}; acknowledged {in_ms(waits)}"
@@ -199,30 +229,3 @@ async def test_a_rolling_restart_under_load_delays_no_page_and_shows_no_user_as_
     assert percentile(waits, 0.99) < 2
     assert [frame for frame in signals if is_news(frame)] == []
     assert took < 10
-
-
-async def test_a_worker_that_dies_is_replaced_and_one_that_cannot_start_replaces_none(database_url, redis):
-    with directory("state") as state:
-        server = WorkersServer(state, database_url=database_url, redis_url=redis.url).start()
-        try:
-            before = server.workers()
-            killed = min(before)
-            os.kill(killed, signal.SIGKILL)
-            # While other tests use both processors, a start takes up to half a minute.
-            wait_for(lambda: server.log.read_text().count("serving on") == 3, 60)
-            assert server.is_ready()
-            assert f"process {killed} ended by itself" in server.log.read_text()
-            serving = server.workers()
-            # From now on no worker can start.
-            (state / "secret_key").write_text("short")
-            server.process.send_signal(signal.SIGHUP)
-            wait_for(
-                lambda: "the running processes continue" in server.log.read_text(),
-                60,
-                what="the failed start was not logged",
-            )
-            assert server.workers() == serving
-            assert server.is_ready()
-        finally:
-            server.terminate()
-            server.close()

@@ -23,7 +23,7 @@ async def acks(page, room, seconds):
         began = loop.time()
         await page.send(room, f"{page.name} {len(times)}")
         times.append(loop.time() - began)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
     return sorted(times)
 
 
@@ -37,7 +37,7 @@ async def test_a_locked_room_delays_no_other_room(start_server, database_url, po
         times = await acks(alice, 2, Q.locked_seconds)
         assert not any(send.done() for send in held)
     # The other room's messages wait for the lock once, for a tenth of a second.
-    p99 = times[int(len(times) * 0.98)]
+    p99 = times[min(int(len(times) * 0.98), len(times) - 2)]
     assert p99 < max(3 * control[int(len(control) * 0.98)], 0.15), (p99, control[-3:])
     assert sum(times) < 2 * len(times) * max(sum(control) / len(control), 0.02) + 1
     assert await asyncio.wait_for(asyncio.gather(*held), 15) == [1, 2, 3, 4, 5]

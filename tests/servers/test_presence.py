@@ -5,15 +5,17 @@ import random
 import time
 from collections import Counter
 from contextlib import suppress
+from itertools import cycle
 
 import pytest
 
+from tests.servers.conftest import ROOMS
 from tests.servers.figures import in_ms, report
 from tests.servers.quantities import TIMEOUT, Q
+from tests.servers.services import Redis, Server, directory
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
-ROOM = 1
 ENTER, LEAVE = 4, 5
 CLOCKS = {
     "LEASE_SECONDS": Q.lease_seconds,
@@ -52,16 +54,50 @@ class PresenceList:
         await self.page.until(lambda: self.names == set(names), seconds)
 
 
+# Each test has a room of its own, so that it sees no user of another test.
+rooms = cycle(range(1, ROOMS + 1))
+
+
 @pytest.fixture
-def two_servers(start_servers, database_url, redis):
-    return start_servers(CLOCKS, CLOCKS, database_url=database_url, redis_url=redis.url)
+def room():
+    return next(rooms)
 
 
-async def test_a_user_with_tabs_and_reconnects_enters_once_and_leaves_once(two_servers, open_page):
-    alice = await open_page(two_servers[0].url, "alice", rooms=[ROOM])
+@pytest.fixture(scope="module")
+def shared_servers(postgres):
+    """Two processes for all tests, which start the process again that they kill."""
+    with directory("redis") as path, directory("state") as state:
+        redis = Redis(path).start()
+        url = postgres.create("presence", template="template")
+        servers = [Server(state, database_url=url, redis_url=redis.url, settings=CLOCKS) for _ in range(2)]
+        try:
+            for server in servers:
+                server.start(wait=False)
+            yield servers
+        finally:
+            for program in (*servers, redis):
+                program.kill()
+            for server in servers:
+                server.close()
+
+
+@pytest.fixture
+def two_servers(shared_servers):
+    for server in shared_servers:
+        # After a test that failed.
+        if server.is_running:
+            server.thaw()
+        else:
+            server.start(wait=False)
+        server.wait_until_ready()
+    return shared_servers
+
+
+async def test_a_user_with_tabs_and_reconnects_enters_once_and_leaves_once(two_servers, open_page, room):
+    alice = await open_page(two_servers[0].url, "alice", rooms=[room])
     here = PresenceList(alice)
     tabs = [
-        await open_page(two_servers[number % 2].url, f"bob@{number}", rooms=[ROOM], backoff_seconds=(0.01, 0.05))
+        await open_page(two_servers[number % 2].url, f"bob@{number}", rooms=[room], backoff_seconds=(0.01, 0.05))
         for number in range(3)
     ]
     await here.until(["alice", "bob"], 5)
@@ -69,16 +105,16 @@ async def test_a_user_with_tabs_and_reconnects_enters_once_and_leaves_once(two_s
         tab = tabs[number % 3]
         if number % 10 == 9:
             # The user closes one tab while the other tabs are open.
-            await tab.leave(ROOM)
-            await tab.join(ROOM)
+            await tab.leave(room)
+            await tab.join(room)
         else:
             # Sometimes all tabs are cut at once, so that bob has no socket for a moment.
-            await cut_and_reconnect(tabs if number % 5 == 0 else [tab])
+            await cut_and_reconnect(tabs if number % 5 == 0 else [tab], room)
     assert here.news("bob") == {("bob", ENTER): 1}
     # A join is answered before its presence is written. A user who left all rooms before that would be announced again.
     await asyncio.sleep(0.5)
     for tab in tabs:
-        await tab.leave(ROOM)
+        await tab.leave(room)
     await here.until(["alice"], 5)
     await asyncio.sleep(Q.grace_seconds + 0.5)
     assert here.news("bob") == {("bob", ENTER): 1, ("bob", LEAVE): 1}
@@ -89,32 +125,32 @@ async def test_a_user_with_tabs_and_reconnects_enters_once_and_leaves_once(two_s
         assert LEAVE in own
 
 
-async def cut_and_reconnect(tabs):
+async def cut_and_reconnect(tabs, room):
     """Cut the connections of these pages at the same time, and wait until all have resumed."""
     resumes = [tab.resumes for tab in tabs]
     for tab in tabs:
         tab.cut()
     for tab, before in zip(tabs, resumes, strict=True):
-        await tab.until(lambda tab=tab, before=before: tab.resumes > before and tab.logs[str(ROOM)].is_joined)
+        await tab.until(lambda tab=tab, before=before: tab.resumes > before and tab.logs[str(room)].is_joined)
 
 
-async def count_presences(server, username):
-    return int(await asyncio.to_thread(server.ask, "count_presences", username, ROOM))
+async def count_presences(server, username, room):
+    return int(await asyncio.to_thread(server.ask, "count_presences", username, room))
 
 
-async def test_two_processes_that_lose_a_users_last_sockets_at_once_send_one_leave(two_servers, open_page):
-    alice = await open_page(two_servers[0].url, "alice", rooms=[ROOM])
+async def test_two_processes_that_lose_a_users_last_sockets_at_once_send_one_leave(two_servers, open_page, room):
+    alice = await open_page(two_servers[0].url, "alice", rooms=[room])
     here = PresenceList(alice)
     tabs = [await open_page(server.url, f"bob@{server.port}") for server in two_servers]
     for number in range(Q.last_sockets):
-        await asyncio.gather(*(tab.join(ROOM) for tab in tabs))
+        await asyncio.gather(*(tab.join(room) for tab in tabs))
         await here.until(["alice", "bob"], 5)
         # The faster process announced it. Wait until the other one has written its presence, too; otherwise it would be
         # a new ENTER.
         async with asyncio.timeout(5):
-            while await count_presences(two_servers[0], "bob") < len(tabs):  # noqa: ASYNC110
+            while await count_presences(two_servers[0], "bob", room) < len(tabs):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        await asyncio.gather(*(tab.leave(ROOM) for tab in tabs))
+        await asyncio.gather(*(tab.leave(room) for tab in tabs))
         await here.until(["alice"], 5)
         assert here.news("bob") == {("bob", ENTER): number + 1, ("bob", LEAVE): number + 1}
     await asyncio.sleep(Q.lease_renew_seconds + 0.5)
@@ -122,12 +158,12 @@ async def test_two_processes_that_lose_a_users_last_sockets_at_once_send_one_lea
     report(f"last sockets lost in two processes at once ×{Q.last_sockets}: one LEAVE each")
 
 
-async def test_users_of_a_killed_process_leave_in_time_and_no_other_user_does(two_servers, open_page):
-    alice = await open_page(two_servers[0].url, "alice", rooms=[ROOM])
+async def test_users_of_a_killed_process_leave_in_time_and_no_other_user_does(two_servers, open_page, room):
+    alice = await open_page(two_servers[0].url, "alice", rooms=[room])
     here = PresenceList(alice)
-    bob = await open_page(two_servers[1].url, "bob", rooms=[ROOM])
+    bob = await open_page(two_servers[1].url, "bob", rooms=[room])
     # Charlie has a page on each process, and loses only one of them.
-    charlies = [await open_page(server.url, f"charlie@{server.port}", rooms=[ROOM]) for server in two_servers]
+    charlies = [await open_page(server.url, f"charlie@{server.port}", rooms=[room]) for server in two_servers]
     await here.until(["alice", "bob", "charlie"], 5)
     start = time.monotonic()
     two_servers[1].kill()
@@ -143,11 +179,11 @@ async def test_users_of_a_killed_process_leave_in_time_and_no_other_user_does(tw
     assert bob.resumes > 0
 
 
-async def test_users_of_a_frozen_process_are_here_again_when_it_continues(two_servers, open_page):
-    alice = await open_page(two_servers[0].url, "alice", rooms=[ROOM])
+async def test_users_of_a_frozen_process_are_here_again_when_it_continues(two_servers, open_page, room):
+    alice = await open_page(two_servers[0].url, "alice", rooms=[room])
     here = PresenceList(alice)
     # The page's heartbeat is so long that it does not notice the standstill.
-    bob = await open_page(two_servers[1].url, "bob", rooms=[ROOM], heartbeat_seconds=60)
+    bob = await open_page(two_servers[1].url, "bob", rooms=[room], heartbeat_seconds=60)
     await here.until(["alice", "bob"], 5)
     two_servers[1].freeze()
     await here.until(["alice"], GONE_SECONDS)
@@ -162,9 +198,10 @@ async def test_users_of_a_frozen_process_are_here_again_when_it_continues(two_se
 class OpenPages:
     """The pages that are really open, and when each user's page was opened or closed."""
 
-    def __init__(self, servers, open_page):
+    def __init__(self, servers, open_page, room):
         self.servers = servers
         self.open_page = open_page
+        self.room = room
         self.pages = {}
         self.changed = {}
         self.killed_at = 0.0
@@ -178,7 +215,7 @@ class OpenPages:
         self.changed[name] = time.monotonic()
         # Signed in at the process that is never killed. A sign-in is not repeated, as a page's connection is.
         url, calm = random.choice(self.servers).url, self.servers[0].url
-        self.pages[name] = await self.open_page(url, name, rooms=[ROOM], at=calm)
+        self.pages[name] = await self.open_page(url, name, rooms=[self.room], at=calm)
         self.changed[name] = time.monotonic()
 
     async def close(self, name, *, leaves):
@@ -188,7 +225,7 @@ class OpenPages:
             # If the connection is being cut, `leave` is never answered.
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):
-                    await page.leave(ROOM)
+                    await page.leave(self.room)
         await page.stop()
         self.changed[name] = time.monotonic()
 
@@ -211,10 +248,10 @@ class OpenPages:
             yield now - changed, GONE_SECONDS if was_killed else Q.grace_seconds + ANNOUNCED_SECONDS
 
 
-async def test_the_presence_list_is_right_in_time_while_clients_join_leave_and_crash(two_servers, open_page):
+async def test_the_presence_list_is_right_in_time_while_clients_join_leave_and_crash(two_servers, open_page, room):
     # The process of this page is never killed, because the list is taken from it.
-    alice = await open_page(two_servers[0].url, "alice", rooms=[ROOM])
-    here, open_pages = PresenceList(alice), OpenPages(two_servers, open_page)
+    alice = await open_page(two_servers[0].url, "alice", rooms=[room])
+    here, open_pages = PresenceList(alice), OpenPages(two_servers, open_page, room)
     delays, samples = [], 0
 
     async def live():

@@ -28,7 +28,9 @@ def single(template_state):
         server.close()
 
 
-async def test_a_single_process_is_replaced_in_place_and_pages_reconnect(single, open_page):
+async def test_a_single_process_is_replaced_in_place_once_its_successor_can_start_and_pages_reconnect(
+    single, open_page
+):
     bob = await open_page(single.url, "bob", rooms=[1])
     pid = single.pid
     await bob.send(1, "before")
@@ -41,18 +43,21 @@ async def test_a_single_process_is_replaced_in_place_and_pages_reconnect(single,
     assert await bob.send(1, "after") == 22
     assert bob.closes == [1012]
     assert (single.pid, single.is_running) == (pid, True)
+    # A successor that cannot start replaces nothing.
+    key = single.state / "secret_key"
+    kept = key.read_text()
+    key.write_text("short")
+    single.process.send_signal(signal.SIGHUP)
+    await asyncio.to_thread(wait_for, lambda: "continues to serve" in single.log.read_text(), 60)
+    assert "does not hold a secret key" in single.log.read_text()
+    assert await asyncio.to_thread(single.is_ready)
+    assert bob.closes == [1012]
+    # The next one that can start does.
+    key.write_text(kept)
     single.process.send_signal(signal.SIGHUP)
     await asyncio.to_thread(wait_for, lambda: single.log.read_text().count("serving on") == 3, 60)
     single.terminate()
     assert single.process.returncode == -signal.SIGTERM
-
-
-def test_a_process_goes_on_when_its_successor_cannot_start(single):
-    (single.state / "secret_key").write_text("short")
-    single.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "continues to serve" in single.log.read_text(), 60)
-    assert "does not hold a secret key" in single.log.read_text()
-    assert single.is_ready()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
