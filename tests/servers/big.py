@@ -56,7 +56,8 @@ class Size:
 
 def make(scale: float, changes: int | None = None) -> None:
     """Make the site. `changes`: how many of the newest events of room 2 are edits and reactions."""
-    call_command("migrate", interactive=False, verbosity=0)
+    if Event._meta.db_table not in connection.introspection.table_names():
+        call_command("migrate", interactive=False, verbosity=0)
     size = Size(scale, round(200_000 * scale) if changes is None else changes)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":

@@ -1,4 +1,7 @@
-"""Prints the plans and times of the hot queries on a large database as JSON: `python -m tests.servers.plans`."""
+"""Prints the plans and times of the hot queries on a large database as JSON: `python -m tests.servers.plans`.
+
+With `make SCALE` as the last arguments it makes the database first (tests.servers.big).
+"""
 
 import sys
 import time
@@ -27,6 +30,7 @@ from chat.store import access, actions, alerts, log, memberships, policies, pres
 from chat.store.log import HistoryPlace  # noqa: E402
 from chat.store.policies import Login  # noqa: E402
 from chat.store.room_user import RoomUser  # noqa: E402
+from tests.servers import big  # noqa: E402
 
 PROCESS = "plans"
 # Messages that are unread in a room that is opened.
@@ -194,6 +198,8 @@ def _edit_and_delete(author: int) -> None:
 
 
 if __name__ == "__main__":
+    if "make" in sys.argv:
+        big.make(float(sys.argv[-1]))
     presence.begin_lease(PROCESS)
     try:
         answer = run(is_small="small" in sys.argv)

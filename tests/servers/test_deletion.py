@@ -48,7 +48,7 @@ async def count_room_rows(server):
 async def until_gone(server):
     async with asyncio.timeout(TIMEOUT):
         while await count_room_rows(server) != [0, 0, 0]:  # noqa: ASYNC110
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.5)
 
 
 class Sender:

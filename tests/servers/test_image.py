@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.quantities import IS_FULL
 from tests.servers.services import BASE, WorkersServer, directory
 
 pytestmark = pytest.mark.timeout(90)
 
+DATABASE = "image"
 DOCKERFILE = (BASE / "Dockerfile").read_text()
 COMPOSE = (BASE / "compose.yaml").read_text()
 
@@ -48,7 +50,7 @@ class Image(WorkersServer):
 
 @pytest.fixture
 def image(postgres, redis):
-    url = postgres.create("image")
+    url = postgres.create(DATABASE)
     with directory("state") as state:
         image = Image(state, command=command("CMD"), database_url=url, redis_url=redis.url)
         yield image
@@ -56,11 +58,21 @@ def image(postgres, redis):
         image.close()
 
 
-def test_an_empty_database_is_served_by_two_processes_and_gets_its_first_admin(image):
+def migrate_most(postgres):
+    """Run all migrations but those of the admin. To run all takes most of this test's time (tests.migrated does so)."""
+    postgres.execute("postgres", f'DROP DATABASE "{DATABASE}"')
+    postgres.create(DATABASE, template="empty")
+    postgres.execute(DATABASE, "DROP TABLE django_admin_log; DELETE FROM django_migrations WHERE app = 'admin'")
+
+
+def test_a_new_database_is_migrated_and_served_by_two_processes_and_gets_its_first_admin(image, postgres):
     early = image.run_command("python", "manage.py", "first_run")
     assert "has no tables yet" in early.stderr
     assert "Traceback" not in early.stderr
+    if not IS_FULL:
+        migrate_most(postgres)
     image.start()
+    assert postgres.execute(DATABASE, "SELECT count(*) FROM django_admin_log") == [(0,)], "the image migrates"
     # The command uses `exec`, so the supervisor is the container's first process and gets SIGTERM.
     assert b"multichat.workers" in Path(f"/proc/{image.pid}/cmdline").read_bytes()
     assert len(image.workers()) == int(environment_of_compose()["WORKERS"]) == 2

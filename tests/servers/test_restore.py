@@ -17,6 +17,16 @@ pytestmark = pytest.mark.timeout(90)
 ROOMS = (1, 2)
 
 
+@pytest.fixture
+def stopped_server(database_url, tmp_path):
+    """A server that is not started, because only its environment is needed."""
+    state = tmp_path / "state"
+    state.mkdir()
+    server = Server(state, database_url=database_url)
+    server.close()
+    return server
+
+
 def manage(server, *arguments, fails=False):
     """Run manage.py beside a server, on its database."""
     done = beside.manage(server.environment, *arguments)
@@ -94,11 +104,10 @@ async def test_clients_start_over_after_a_restore_on_sqlite_with_one_process(sql
     assert [page.closes for page in pages] == [[], []]
 
 
-async def test_on_postgresql_a_restore_keeps_foreign_tables_and_refuses_to_overwrite_unasked(
-    start_server, database_url, redis, postgres, tmp_path
+def test_on_postgresql_a_restore_keeps_foreign_tables_and_refuses_to_overwrite_unasked(
+    stopped_server, database_url, postgres, tmp_path
 ):
-    name = database_url.split("/")[3].split("?")[0]
-    server = start_server(database_url=database_url, redis_url=redis.url)
+    name, server = database_url.split("/")[3].split("?")[0], stopped_server
     postgres.execute(name, "CREATE TABLE others (id int)")
     postgres.execute(name, "INSERT INTO others VALUES (7)")
     file = tmp_path / "backup"
@@ -133,13 +142,10 @@ call_command("restore", sys.argv[1], yes=True, verbosity=0)
 
 @pytest.mark.skipif(not IS_FULL, reason="script/soak measures it")
 @pytest.mark.timeout(200)
-def test_a_restore_takes_no_more_memory_for_a_large_backup_than_for_an_empty_one(database_url, postgres, tmp_path):
-    name = database_url.split("/")[3].split("?")[0]
-    state = tmp_path / "state"
-    state.mkdir()
-    # The server is not started, because only its environment is needed.
-    server = Server(state, database_url=database_url)
-    server.close()
+def test_a_restore_takes_no_more_memory_for_a_large_backup_than_for_an_empty_one(
+    stopped_server, database_url, postgres, tmp_path
+):
+    name, server = database_url.split("/")[3].split("?")[0], stopped_server
 
     def peak(file):
         command = [sys.executable, "-c", RESTORE + PRINT_PEAK, str(file)]
