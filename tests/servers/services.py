@@ -45,6 +45,8 @@ class Program:
     """A program that tests can start, kill, freeze and start again."""
 
     process = None
+    # How long its start may take.
+    START_SECONDS = 20.0
 
     def command(self):
         raise NotImplementedError
@@ -73,7 +75,9 @@ class Program:
             )
 
     def wait_until_ready(self):
-        wait_for(lambda: self._has_died() or self.is_ready(), what=f"{type(self).__name__} did not start")
+        wait_for(
+            lambda: self._has_died() or self.is_ready(), self.START_SECONDS, f"{type(self).__name__} did not start"
+        )
 
     def _has_died(self):
         if self.process.poll() is not None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.quantities import IS_FULL
+from tests.servers.quantities import IS_FULL, TIMEOUT
 from tests.servers.services import BASE, WorkersServer, directory
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(TIMEOUT)
 
 DATABASE = "image"
 DOCKERFILE = (BASE / "Dockerfile").read_text()
@@ -31,6 +31,9 @@ def environment_of_compose():
 
 class Image(WorkersServer):
     """The image's start command in the environment of compose.yaml, with our own services, port and PATH."""
+
+    # It runs migrations first.
+    START_SECONDS = 60.0
 
     @property
     def environment(self):
