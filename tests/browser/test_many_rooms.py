@@ -45,19 +45,15 @@ def bob(browser, site):
         "print(json.dumps(list(Room.objects.filter(title__in=titles).order_by('title').values_list('id', flat=True))))"
     )
     visitor.ids = json.loads(made)
-    load(visitor)
-    yield visitor
-    visitor.page.goto("about:blank")
-    visitor.page.close()
-    assert visitor.problems == []
-
-
-def load(visitor):
     visitor.goto("/?rooms=" + ",".join(map(str, visitor.ids[:3])))
     visitor.expect_state("Connected")
     expect(visitor.page.locator("room-list nav [data-room]")).to_have_count(ROOMS + 7)
     visitor.page.evaluate("() => new Promise((done) => setTimeout(done, 500))")
     visitor.page.evaluate(WATCH)
+    yield visitor
+    visitor.page.goto("about:blank")
+    visitor.page.close()
+    assert visitor.problems == []
 
 
 @pytest.fixture(autouse=True)
@@ -84,29 +80,8 @@ def test_a_message_in_one_of_very_many_rooms_touches_one_button(bob, site):
     assert counts["searches"] < 40, "a few for each pane and each changed room, and none for the other rooms"
 
 
-def test_focusing_another_pane_neither_sorts_nor_moves_rooms(bob):
-    bob.box("Room 0001").focus()
-    bob.page.evaluate(RESET)
-    bob.box("Room 0002").focus()
-    expect(bob.button("Room 0002")).to_have_attribute("aria-current", "true")
-    counts = bob.page.evaluate(COUNTS)
-    assert counts["touched"] == 2, "the item of the pane that was shown, and of the pane that is shown"
-    assert counts["moved"] == 0
-
-
-def test_opening_or_closing_a_room_moves_no_row(bob):
-    bob.button("Room 0250").click()
-    expect(bob.box("Room 0250")).to_be_focused()
-    bob.pane("Room 0250").get_by_role("button", name="Close").click()
-    expect(bob.pane("Room 0250")).to_have_count(0)
-    assert bob.page.evaluate(COUNTS)["moved"] == 0
-    order = "() => [...document.querySelectorAll('room-list nav button .title')].map((e) => e.textContent)"
-    titles = [title for title in bob.page.evaluate(order) if title.startswith("Room")]
-    assert titles == sorted(titles)
-
-
-def test_the_list_is_one_tab_stop_and_arrow_keys_move_within_it(bob):
-    load(bob)  # because the tab stop is the room that had the focus last
+def test_the_list_is_one_tab_stop_with_arrow_keys_and_focusing_opening_or_closing_a_room_moves_no_row(bob):
+    # No other test focuses a room, because the tab stop is the room that had the focus last.
     rows = bob.page.locator("room-list nav [data-room]")
     first, second = (rows.nth(n).get_attribute("data-room") for n in (0, 1))
     bob.page.get_by_role("combobox", name="Find or jump").focus()
@@ -129,3 +104,20 @@ def test_the_list_is_one_tab_stop_and_arrow_keys_move_within_it(bob):
     for _ in range(3):
         bob.page.keyboard.press("Shift+Tab")
     assert bob.page.evaluate(focused) == first
+    # Another pane.
+    bob.box("Room 0001").focus()
+    bob.page.evaluate(RESET)
+    bob.box("Room 0002").focus()
+    expect(bob.button("Room 0002")).to_have_attribute("aria-current", "true")
+    counts = bob.page.evaluate(COUNTS)
+    assert counts["touched"] == 2, "the item of the pane that was shown, and of the pane that is shown"
+    assert counts["moved"] == 0
+    bob.page.evaluate(RESET)
+    bob.button("Room 0250").click()
+    expect(bob.box("Room 0250")).to_be_focused()
+    bob.pane("Room 0250").get_by_role("button", name="Close").click()
+    expect(bob.pane("Room 0250")).to_have_count(0)
+    assert bob.page.evaluate(COUNTS)["moved"] == 0
+    order = "() => [...document.querySelectorAll('room-list nav button .title')].map((e) => e.textContent)"
+    titles = [title for title in bob.page.evaluate(order) if title.startswith("Room")]
+    assert titles == sorted(titles)

@@ -18,14 +18,10 @@ from tests.browser.conftest import Site
 from tests.browser.engines import program
 from tests.browser.test_notifications import strip, wait_for
 from tests.push_service import PushService
+from tests.servers import beside
 
 # The site of these tests sends at once, and counts a user who closes the page as away at once.
 QUICK = {"PUSH_SECONDS": 0, "PUSH_LOOK_SECONDS": 0.1, "GRACE_SECONDS": 0.1}
-SAY = """
-from django.contrib.auth.models import User
-from chat.models import Room
-Room.objects.get(title={title!r}).send_message({text!r}, User.objects.get(username="alice"))
-"""
 # A browser's subscription has these members. What it knows over a reload is kept by the test.
 SUBSCRIBE = """
 {
@@ -162,7 +158,8 @@ def ask(site, statement):
 
 def say(site, title, text):
     """Post as alice, beside the server."""
-    site.shell(SAY.format(title=title, text=text))
+    done = beside.manage(site.environment, "say", title, text, "--user", "alice")
+    assert done.returncode == 0, done.stderr
 
 
 def panes(page):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.browser.test_accessibility import violations
+from tests.browser.judging import violations_in_part
 from tests.browser.test_delivery import change
 
 ADDRESS = "https://grafana.ops.example.com/d/" + "dashboard/" * 8 + "panel?from=now-6h"
@@ -71,7 +71,7 @@ def test_a_text_is_typeset_as_nodes(visit, site):
     log.get_by_role("button", name="Copy code").click()
     expect(log.get_by_role("button", name="Copied")).to_be_visible()
     assert alice.page.evaluate("navigator.clipboard.readText()") == SNIPPET
-    assert violations(alice.page) == []
+    assert violations_in_part(alice.page, "message-list") == []
     # Its own fold: about twenty lines.
     post(site, "Reading", "line\n" * 22, "line\n" * 30 + "the end")
     expect(alice.texts("Reading")).to_have_count(4)
@@ -147,11 +147,17 @@ def test_the_nodes_of_each_text_have_its_text_and_those_of_a_hostile_one_are_mad
     assert [entry for entry in bob.page.evaluate(HOSTILE) if entry[0] >= 10] == []
 
 
-def test_directions_and_marks_stay_within_their_paragraph(visit, site):
+def test_directions_stay_within_their_paragraph_and_hidden_words_of_warnings_and_alerts_decide_none(visit, site):
     reverse = "\u202ereversed\u2069\u2069"
-    post(site, "Scripts", f"@alice {reverse}", "שלום @alice", "hello\nשלום עולם\nhello", "Z" + "\u0351" * 60 + "algo")
-    alice = visit("alice", "/chat/Scripts/")
-    log, texts = alice.log("Scripts"), alice.texts("Scripts")
+    post(site, "Third", f"@alice {reverse}", "שלום @alice", "hello\nשלום עולם\nhello", "Z" + "\u0351" * 60 + "algo")
+    site.shell(
+        "from django.contrib.auth.models import User; from chat.models import Room\n"
+        "bob, room = User.objects.get(username='bob'), Room.objects.get(title='Lobby')\n"
+        "for kind in (1, 2): room.send_message('שלום עולם @alice', bob, kind)\n"
+        "for kind in (1, 2): room.send_message('hello @alice', bob, kind)"
+    )
+    alice = visit("alice", site.address("Third", "Lobby"))
+    log, texts = alice.log("Third"), alice.texts("Third")
     direction = "(element) => getComputedStyle(element).direction"
     expect(log.get_by_text("Mentions you")).to_have_count(2)
     assert [text.evaluate(direction) for text in log.locator(".text").all()] == ["ltr", "rtl", "ltr", "ltr"]
@@ -161,22 +167,12 @@ def test_directions_and_marks_stay_within_their_paragraph(visit, site):
     assert stacked.evaluate("(element) => getComputedStyle(element).overflowY") == "clip"
     # A name of hostile signs turns nothing beside it.
     site.shell("from django.contrib.auth.models import User; User.objects.create(username='\u202eevil\u2069\u202e')")
-    post(site, "Scripts", "by another", author="\u202eevil\u2069\u202e")
+    post(site, "Third", "by another", author="\u202eevil\u2069\u202e")
     by = log.locator(".by").last
     expect(by).to_contain_text("evil")
     name, time = by.locator("[data-part=author]").bounding_box(), by.locator("time").bounding_box()
     assert name["x"] + name["width"] <= time["x"]
-
-
-def test_warnings_and_alerts_say_what_they_are_and_hidden_words_decide_no_direction_there(visit, site):
-    site.shell(
-        "from django.contrib.auth.models import User; from chat.models import Room\n"
-        "bob, room = User.objects.get(username='bob'), Room.objects.get(title='Lobby')\n"
-        "for kind in (1, 2): room.send_message('שלום עולם @alice', bob, kind)\n"
-        "for kind in (1, 2): room.send_message('hello @alice', bob, kind)"
-    )
-    alice = visit("alice", "/chat/Lobby/")
-    direction = "(element) => getComputedStyle(element).direction"
+    # Warnings and alerts say what they are, by words that decide no direction.
     expect(alice.texts("Lobby")).to_have_count(4)
     expect(alice.log("Lobby").get_by_text("Mentions you")).to_have_count(4)
     assert [text.evaluate(direction) for text in alice.texts("Lobby").all()] == ["rtl", "rtl", "ltr", "ltr"]
@@ -213,12 +209,12 @@ with log.append([here.pk]) as batch:
 actions.post_message(here, bob, "an alarm", msg_type=2)
 """
 TIME_IN = """([at, timeZone]) =>
-  new Intl.DateTimeFormat('en-GB', {hour: 'numeric', minute: '2-digit', timeZone}).format(new Date(at))"""
+  new Intl.DateTimeFormat('en-US', {hour: 'numeric', minute: '2-digit', timeZone}).format(new Date(at))"""
 
 
 def test_times_of_messages_alerts_quotes_and_hits_follow_the_reader_to_another_zone(visit, site):
     site.shell(TRAVEL)
-    alice = visit("alice", "/healthz", locale="en-GB")
+    alice = visit("alice", "/healthz")
     page, pane = alice.page, alice.pane("Here and now")
     devtools = page.context.new_cdp_session(page)
     devtools.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Tokyo"})

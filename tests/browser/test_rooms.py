@@ -5,7 +5,9 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.judging import DIALOG, violations_in_part
 from tests.browser.test_accessibility import violations
+from tests.servers.quantities import IS_FULL
 
 
 def test_a_member_who_is_removed_keeps_what_was_typed_and_gets_nothing_more_of_the_room(visit, site):
@@ -47,7 +49,8 @@ def test_a_member_who_is_removed_keeps_what_was_typed_and_gets_nothing_more_of_t
     # until the page is notified. Here a busy browser has to paint two pages too.
     people.click()
     expect(alice.pane("Plans").get_by_role("button", name="Message bob")).to_be_visible()
-    assert violations(page) == []
+    if IS_FULL:  # test_people.py judges this list without the button that adds people
+        assert violations(page) == []
     add_people.click()
     with page.expect_response("**/members/"):
         settings.get_by_role("button", name="Remove bob").click()
@@ -102,7 +105,7 @@ def test_a_room_of_members_is_made_renamed_and_archived_live(visit):
     person.fill("@bob")
     person.press("Enter")
     expect(dialog.get_by_role("list", name="People to add")).to_contain_text("bob")
-    assert violations(page) == []
+    assert violations_in_part(page, DIALOG) == []
     dialog.get_by_role("button", name="Create room").click()
     expect(alice.box("Plans")).to_be_focused()
     expect(alice.pane("Plans")).to_contain_text("What we do next")
@@ -115,7 +118,7 @@ def test_a_room_of_members_is_made_renamed_and_archived_live(visit):
     page.get_by_role("menuitem", name="Members and settings").click()
     settings = page.get_by_role("dialog", name="Plans")
     expect(settings.get_by_role("list", name="Members")).to_contain_text("bob")
-    assert violations(page) == []
+    assert violations_in_part(page, DIALOG) == []
     settings.get_by_role("textbox", name="Room title").fill("Ideas")
     settings.get_by_role("button", name="Save").click()
     expect(bob.pane("Ideas")).to_be_visible()
@@ -144,7 +147,7 @@ def test_a_direct_room_is_opened_from_a_list_of_people_and_seen_by_its_people_al
     expect(row).to_have_attribute("aria-description", re.compile("for you|mention"))
     row.click()
     expect(bob.texts("alice").last).to_have_text("just for you")
-    assert violations(bob.page) == []
+    assert violations_in_part(bob.page, "room-list [aria-label=People], room-pane") == []
     # "Find or jump" finds people too, and shows them once, by their room if there is one.
     find = alice.page.get_by_role("combobox", name="Find or jump")
     options = alice.page.get_by_role("listbox", name="Rooms found").get_by_role("option")
@@ -164,7 +167,7 @@ def test_a_direct_room_is_opened_from_a_list_of_people_and_seen_by_its_people_al
     for name in ("alice", "emil"):
         person.fill(name)
         person.press("Enter")
-    assert violations(bob.page) == []
+    assert violations_in_part(bob.page, DIALOG) == []
     dialog.get_by_role("button", name="Open room").click()
     expect(bob.box("alice, emil")).to_be_focused()
     bob.say("alice, emil", "just the three of us")

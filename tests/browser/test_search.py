@@ -53,7 +53,7 @@ def test_search_leads_by_keyboard_from_the_box_to_each_message(visit, site):
     # A query that cannot be run gets a sentence; nothing found says so.
     for typed, words in (("x", "Search for at least two letters."), ("absentword", "No messages found.")):
         page.keyboard.press("Control+k")
-        page.keyboard.type(typed)
+        page.keyboard.insert_text(typed)
         page.get_by_role("option", name="Search messages for").click()
         expect(results.get_by_role("status")).to_have_text(words)
     # An archived room is out of the list, and is found and opened all the same. The system has a name.
@@ -65,7 +65,7 @@ def test_search_leads_by_keyboard_from_the_box_to_each_message(visit, site):
         "room_actions.change_room(room.pk, is_archived=True)"
     )
     page.keyboard.press("Control+k")
-    page.keyboard.type("ancientword")
+    page.keyboard.insert_text("ancientword")
     page.get_by_role("option", name="Search messages for").click()
     expect(results.locator(".hit")).to_contain_text("Old")
     expect(results.locator(".hit")).to_contain_text("System")
@@ -138,14 +138,14 @@ def test_on_a_phone_the_first_search_shows_its_results_and_a_hit_its_message(vis
 )
 def test_results_come_and_go_with_the_motion_of_panes(visit, site, rooms):
     path, size = site.address(*rooms), {"width": 1320, "height": 780}
-    bob = visit("bob", path, viewport=size, reduced_motion="no-preference")
+    bob = visit("bob", path, viewport=size)
     page, results = bob.page, bob.page.get_by_role("region", name="Search results")
     expect(bob.box(rooms[-1])).to_be_visible()
     page.evaluate(MOTION_ENDS)
     for motion in ("no-preference", "reduce"):
         page.emulate_media(reduced_motion=motion)
         page.keyboard.press("Control+k")
-        page.keyboard.type("absentword")
+        page.keyboard.insert_text("absentword")
         page.get_by_role("option", name="Search messages for").click()
         expect(results.get_by_role("status")).to_have_text("No messages found.")
         # They come as a pane does.

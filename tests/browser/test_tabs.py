@@ -11,11 +11,10 @@ from tests.browser.test_files import PASTE, TEXT, TRANSFER, TRAYS_LOADED
 
 @pytest.fixture
 def two_tabs(browser, site):
-    """Open two tabs of bob in a context of their own, signed in for this test alone."""
+    """Open two tabs in a context of their own, in which only this test signs in and out."""
     site.clean()
     context = browser.new_context(reduced_motion="reduce")
     first, second = Visitor(context.new_page(), site), Visitor(context.new_page(), site)
-    sign_in(first.page, site, "bob")
     yield first, second
     context.close()
     assert first.problems + second.problems == []
@@ -34,6 +33,34 @@ def log_out(visitor):
     expect(visitor.page.get_by_label("Username")).to_be_visible()
 
 
+def attach(visitor, *names):
+    """Paste files into the Lobby, and return their tray."""
+    until(visitor.page, TRAYS_LOADED)
+    pasted = visitor.page.evaluate_handle(TRANSFER, [[name, "text/plain", TEXT] for name in names])
+    visitor.box("Lobby").evaluate(PASTE, pasted)
+    items = visitor.page.locator(".tray li")
+    expect(items).to_have_count(len(names))
+    return items
+
+
+def attach_slowly(visitor):
+    """Paste two files into the Lobby, of which one is not uploaded, and return their tray."""
+    visitor.page.route(re.compile("name=slow"), lambda route: None)
+    items = attach(visitor, "slow.txt", "done.txt")
+    expect(visitor.page.locator(".tray li[data-state=done]")).to_have_count(1)
+    return items
+
+
+def log_out_and_discard(visitor):
+    """Log out while a message waits for its file, which counts as unsent."""
+    visitor.box("Lobby").press("Enter")
+    visitor.page.get_by_role("button", name="Log out", exact=True).click()
+    expect(visitor.page.locator(".notice")).to_contain_text("1 message")
+    # The browser asks nothing, because the user has decided.
+    visitor.page.get_by_role("button", name="Log out and discard").click()
+    expect(visitor.page.get_by_label("Username")).to_be_visible()
+
+
 SECRETS = """
 from django.contrib.auth.models import User
 from chat.models import Room
@@ -49,8 +76,20 @@ Room.objects.get(title="Here").delete()
 """
 
 
-def test_signing_out_hides_the_other_tabs_and_signing_in_again_restores_them(two_tabs, site):
+def test_signing_out_hides_the_other_tabs_and_forgets_files_and_signing_in_again_restores_the_tabs(two_tabs, site):
     first, second = two_tabs
+    for tab in two_tabs:
+        tab.goto("/chat/Lobby/")
+    expect(first.page.get_by_role("heading", name="Log in")).to_be_visible()
+    # A wrong password is explained. Two forms in two tabs both lead to the requested page.
+    first.page.get_by_label("Username").fill("bob")
+    first.page.get_by_label("Password").fill("wrong")
+    first.page.get_by_role("button", name="Log in").click()
+    expect(first.page.get_by_role("alert")).to_contain_text("correct username and password")
+    for tab in two_tabs:
+        log_in_again(tab, "bob")
+        expect(tab.pane("Lobby")).to_be_visible()
+        assert tab.page.url == f"{site.url}/chat/Lobby/"
     site.shell(SECRETS)
     # Firefox and Safari have no ariaNotify, so a live region has the words there.
     second.page.add_init_script("delete Document.prototype.ariaNotify")
@@ -58,6 +97,7 @@ def test_signing_out_hides_the_other_tabs_and_signing_in_again_restores_them(two
     expect(second.texts("Lobby")).to_have_text(["the secret"])
     # What is typed, said to screen readers, shown of a room that is gone, and listed.
     second.box("Lobby").fill("half written")
+    items = [attach_slowly(tab) for tab in two_tabs]
     second.box("Random").focus()
     site.shell(LAST_SECRET)
     announcer, gone = second.page.locator("[data-part=announcer]"), second.page.locator(".notice", has_text="Here")
@@ -67,8 +107,11 @@ def test_signing_out_hides_the_other_tabs_and_signing_in_again_restores_them(two
     expect(second.page.get_by_text("another secret")).to_be_visible()
     # Another tab has signed in since, so the browser has a new token. Logging out works with the old one too.
     first.page.context.add_cookies([{"name": "csrftoken", "value": "x" * 32, "url": site.url}])
-    log_out(first)
+    log_out_and_discard(first)
     second.expect_state("Signed out")
+    expect(items[1]).to_have_count(0)
+    for tab in two_tabs:
+        assert tab.page.evaluate("sessionStorage.getItem('multichat.files')") is None
     for secret in ("the secret", "another secret", "the last secret"):
         expect(second.page.get_by_text(secret)).to_have_count(0)
     expect(announcer).to_be_empty()
@@ -85,16 +128,13 @@ def test_signing_out_hides_the_other_tabs_and_signing_in_again_restores_them(two
     expect(second.box("Lobby")).to_have_value("")
     second.say("Lobby", "on it goes")
     expect(second.texts("Lobby").last).to_have_text("on it goes")
-
-
-def attach(visitor, *names):
-    """Paste files into the Lobby, and return their tray."""
-    until(visitor.page, TRAYS_LOADED)
-    pasted = visitor.page.evaluate_handle(TRANSFER, [[name, "text/plain", TEXT] for name in names])
-    visitor.box("Lobby").evaluate(PASTE, pasted)
-    items = visitor.page.locator(".tray li")
-    expect(items).to_have_count(len(names))
-    return items
+    # A link to log out has one button.
+    first.goto("/accounts/logout/")
+    expect(first.page.get_by_role("heading", name="Log out?")).to_be_visible()
+    expect(first.page.get_by_role("button")).to_have_count(1)
+    log_out(first)
+    first.goto("/")
+    expect(first.page.get_by_label("Username")).to_be_visible()
 
 
 END_SESSIONS = "from django.contrib.sessions.models import Session; Session.objects.all().delete()"
@@ -108,6 +148,7 @@ def end_sessions(site):
 
 def test_uploads_go_on_when_their_user_signs_in_again_and_never_under_another_user(two_tabs, site):
     first, second = two_tabs
+    sign_in(first.page, site, "bob")
     first.expect_state("Connected")
     site.shell("from chat.models import Room; Room.objects.get(title='Lobby').send_message('the secret', None, 2)")
     second.goto("/chat/Lobby/")
@@ -151,42 +192,3 @@ def test_uploads_go_on_when_their_user_signs_in_again_and_never_under_another_us
     expect(second.page.locator(".me")).to_have_text("alice")
     expect(second.pane("Lobby")).to_be_visible()
     assert len(asked) == number
-
-
-def test_signing_out_forgets_attached_files_in_all_tabs(two_tabs):
-    first, second = two_tabs
-    for tab in (first, second):
-        tab.goto("/chat/Lobby/")
-        tab.expect_state("Connected")
-        tab.page.route(re.compile("name=slow"), lambda route: None)
-        items = attach(tab, "slow.txt", "done.txt")
-        expect(tab.page.locator(".tray li[data-state=done]")).to_have_count(1)
-    # A message that waits for its file counts as unsent.
-    first.box("Lobby").press("Enter")
-    first.page.get_by_role("button", name="Log out", exact=True).click()
-    expect(first.page.locator(".notice")).to_contain_text("1 message")
-    # The browser asks nothing, because the user has decided.
-    first.page.get_by_role("button", name="Log out and discard").click()
-    expect(first.page.get_by_label("Username")).to_be_visible()
-    second.expect_state("Signed out")
-    expect(items).to_have_count(0)
-    for tab in (first, second):
-        assert tab.page.evaluate("sessionStorage.getItem('multichat.files')") is None
-
-
-def test_two_login_forms_in_two_tabs_end_signed_in_and_a_link_to_log_out_has_one_button(browser, site):
-    site.clean()
-    context = browser.new_context(reduced_motion="reduce")
-    first, second = Visitor(context.new_page(), site), Visitor(context.new_page(), site)
-    for tab in (first, second):
-        tab.goto("/chat/Lobby/")
-    for tab in (first, second):
-        log_in_again(tab, "charlie")
-        expect(tab.pane("Lobby")).to_be_visible()
-    first.goto("/accounts/logout/")
-    expect(first.page.get_by_role("heading", name="Log out?")).to_be_visible()
-    expect(first.page.get_by_role("button")).to_have_count(1)
-    log_out(first)
-    first.goto("/")
-    expect(first.page.get_by_label("Username")).to_be_visible()
-    context.close()

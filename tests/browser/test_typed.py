@@ -120,9 +120,9 @@ def test_two_tabs_send_a_draft_that_they_share_once_and_keep_a_draft_each(visit,
 
 def test_an_edit_is_kept_like_a_draft(visit, site):
     make(site, "Edit")
-    bob = visit("bob", "/chat/Edit/")
     for text in ("first", "second"):
-        bob.say("Edit", text)
+        site.manage("say", "Edit", text, "--user", "bob")
+    bob = visit("bob", "/chat/Edit/")
     expect(bob.texts("Edit")).to_have_text(["first", "second"])
     box = bob.box("Edit")
     editing = bob.pane("Edit").locator("[data-part=editing]")
@@ -170,10 +170,10 @@ def test_an_edit_is_kept_like_a_draft(visit, site):
 
 def test_a_message_that_changes_while_it_is_edited_says_so_and_keeps_the_text(visit, site):
     make(site, "Changing")
+    for text in ("far", "near"):
+        site.manage("say", "Changing", text, "--user", "bob")
     bob = visit("bob", "/chat/Changing/")
     box, reason = bob.box("Changing"), bob.pane("Changing").locator("[data-part=reason]")
-    for text in ("far", "near"):
-        bob.say("Changing", text)
     expect(bob.texts("Changing")).to_have_text(["far", "near"])
     box.press("ArrowUp")
     box.fill("mine")

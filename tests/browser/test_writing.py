@@ -6,11 +6,8 @@ import re
 from playwright.sync_api import expect
 
 from tests.browser.conftest import until
-from tests.browser.test_accessibility import LOOKS, RULES, RULES_OF_COLOURS, violations_in_all_looks
-from tests.servers.quantities import IS_FULL
+from tests.browser.judging import NARROW_AND_LIGHT, POPOVER, WIDE_AND_DARK, violations_of_part_in_looks
 
-# What the colours alone decide differs between the themes, and all else between the widths.
-TWO_LOOKS = LOOKS if IS_FULL else [(1320, "dark", RULES_OF_COLOURS), (360, "light", RULES)]
 # A key of an input method that does not say that it composes. Returns whether the page left it alone.
 BY_INPUT_METHOD = """(element, key) => element.dispatchEvent(
   new KeyboardEvent('keydown', {key, keyCode: 229, bubbles: true, cancelable: true}))"""
@@ -36,7 +33,7 @@ def test_the_emoji_picker_is_loaded_when_first_used_and_works_with_the_keyboard(
     expect(button).to_have_attribute("aria-expanded", "true")
     # Escape closes it, leaves the text and the caret as they were, and gives the focus back.
     page.keyboard.type("party popp")
-    assert violations_in_all_looks(page, TWO_LOOKS) == []
+    assert violations_of_part_in_looks(page, POPOVER, WIDE_AND_DARK) == []
     page.set_viewport_size({"width": 1320, "height": 740})
     page.keyboard.press("Escape")
     expect(picker).to_be_hidden()
@@ -95,7 +92,7 @@ def test_names_of_people_rooms_and_emoji_are_completed_without_leaving_the_box(v
     expect(box).to_be_focused()
     expect(box).to_have_attribute("aria-controls", choices.get_attribute("id"))
     expect(box).to_have_attribute("aria-activedescendant", options.first.get_attribute("id"))
-    assert violations_in_all_looks(page, TWO_LOOKS) == []
+    assert violations_of_part_in_looks(page, "room-pane", NARROW_AND_LIGHT) == []
     page.set_viewport_size({"width": 1320, "height": 740})
     # Arrows choose, Enter accepts, and sends nothing.
     page.keyboard.type("C")
@@ -297,7 +294,7 @@ def test_my_mentions_are_listed_newest_first_and_open_at_their_place(visit, site
     expect(items).to_have_count(2)
     expect(items.first).to_contain_text("second @BOB <b>bold</b>")
     expect(items.first).to_contain_text("alice in Third")
-    assert violations_in_all_looks(page, TWO_LOOKS) == []
+    assert violations_of_part_in_looks(page, POPOVER, WIDE_AND_DARK) == []
     page.set_viewport_size({"width": 1320, "height": 740})
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()

@@ -65,7 +65,7 @@ class Quantities:
     # How long each of the dearest frames is sent, at the rate that the limits allow.
     hostile_seconds: float = 0.2
     # Keys on a page whose panes come and go.
-    keys: int = 200
+    keys: int = 140
 
 
 FULL = Quantities(
