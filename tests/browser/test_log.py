@@ -145,7 +145,7 @@ def test_thousands_of_messages_stay_cheap(visit, site):
 def test_own_messages_are_edited_and_deleted_by_menu_and_key_and_other_rooms_hear_nothing(visit, site):
     for text in ("frist", "second", "third"):
         site.manage("say", "Third", text, "--user", "bob")
-    bob, alice = visit("bob", "/chat/Third/"), visit("alice", site.address("Third", "Random"))
+    bob, alice = visit("bob", "/chat/Third/"), visit("alice", "/chat/Third/")
     expect(alice.texts("Third")).to_have_text(["frist", "second", "third"])
     # By mouse, while a draft waits.
     bob.box("Third").fill("half a sentence")
@@ -193,6 +193,7 @@ def test_own_messages_are_edited_and_deleted_by_menu_and_key_and_other_rooms_hea
     line = bob.log("Third").locator(".message.run")
     assert line.bounding_box()["height"] < bob.log("Third").locator(".message").first.bounding_box()["height"] - 10
     # What is said in another room comes to no page that has not opened it.
+    alice.open("Random")
     alice.say("Random", "only here")
     expect(alice.texts("Random")).to_have_text(["only here"])
     alice.say("Third", "of the staff")

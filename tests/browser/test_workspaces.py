@@ -56,7 +56,8 @@ def test_windows_have_sets_of_their_own_and_the_same_set_is_the_same_in_both(vis
     menu(other, "On call")
     shows(other, "Lobby", "Random")
     # What one window changes is not in a window with another set, and is at once in one with the same.
-    third = visit("bob", other.page.url.split(other.page.evaluate("location.origin"))[1], viewport=WIDE)
+    path = other.page.url.removeprefix(site.url)
+    third = visit("bob", path, context=other.page.context, viewport=WIDE)
     shows(third, "Lobby", "Random")
     third.open("Here")
     shows(other, "Lobby", "Random", "Here")

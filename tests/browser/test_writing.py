@@ -31,8 +31,12 @@ def test_the_emoji_picker_is_loaded_when_first_used_and_works_with_the_keyboard(
     button.click()
     expect(search).to_be_focused()
     expect(button).to_have_attribute("aria-expanded", "true")
+    search.fill("nothing like this")
+    expect(picker.get_by_role("status")).to_have_text("No emoji found.")
+    page.keyboard.press("Enter")
+    expect(picker).to_be_visible()
     # Escape closes it, leaves the text and the caret as they were, and gives the focus back.
-    page.keyboard.type("party popp")
+    search.fill("party popp")
     assert violations_of_part_in_looks(page, POPOVER, WIDE_AND_DARK) == []
     page.set_viewport_size({"width": 1320, "height": 740})
     page.keyboard.press("Escape")
@@ -67,11 +71,6 @@ def test_the_emoji_picker_is_loaded_when_first_used_and_works_with_the_keyboard(
     page.keyboard.press("Control+z")
     expect(box).to_have_value("well🎉 done!")
     until(page, "Object.values(localStorage).some((text) => text.includes('well🎉 done!'))")
-    button.click()
-    picker.get_by_role("searchbox").fill("nothing like this")
-    expect(picker.get_by_role("status")).to_have_text("No emoji found.")
-    page.keyboard.press("Enter")
-    expect(picker).to_be_visible()
 
 
 def test_names_of_people_rooms_and_emoji_are_completed_without_leaving_the_box(visit, site):
