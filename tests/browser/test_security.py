@@ -359,7 +359,7 @@ def take_away(admin, guest, cause, user, room):
     ids=" and ".join,
 )
 def test_a_page_closes_its_pane_when_its_user_loses_access(visit, site, causes, number):
-    name = f"guest {causes[0]} {number}".replace(" ", "-")
+    name = f"guest {causes[-1]} {number}".replace(" ", "-")
     title = f"{name}'s room"
     made = site.shell(GUEST.format(name=name, title=title, password=PASSWORD))
     user, room = re.search(r"^(\d+) (\d+)$", made, re.MULTILINE).groups()
