@@ -54,7 +54,7 @@ class Drag:
 
 def test_files_are_sent_with_a_text_and_seen_by_others_until_they_are_deleted(visit, site, tmp_path):
     charlie = visit("charlie", site.address("Lobby"))
-    bob = visit("bob", keep=False)
+    bob = visit("bob")
     page, pane = bob.page, bob.pane("Lobby")
     tray = pane.get_by_role("group", name="Attached files")
 
