@@ -192,6 +192,7 @@ def judge_state(page, looks, state, part=None, *, is_known=False):
     """Judge what is shown by axe, wide and on a phone in the next of these looks; at 200 % zoom and on a phone whether
     all of it has space; and its edges in the system's colours. Where only a part of the page is new, axe judges it
     alone, and where all parts are known, such as another menu, it judges none."""
+    expect(state).to_be_visible()
     wide, narrow = next(looks)
     context = inside(part) if part else CONTEXT
     if not IS_FULL and (is_known or page.locator(POPUPS).count() > 0):
