@@ -5,6 +5,7 @@ from threading import Timer
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import until
 from tests.browser.test_accessibility import LOOKS, RULES, RULES_OF_COLOURS, inside, violations, violations_in_all_looks
 from tests.browser.test_delivery import BARE, change, post
 from tests.browser.test_honest import pause
@@ -302,8 +303,9 @@ class Gate:
             "() => { sessionStorage.removeItem('tests.gate'); window.held?.splice(0).forEach((hear) => hear()); }"
         )
 
-    def holds_some(self):
-        return self.page.evaluate("window.held.length > 0")
+    def until_held(self):
+        """Wait until there is such a frame."""
+        until(self.page, "window.held.length > 0")
 
 
 def test_a_late_page_of_history_takes_neither_the_focus_nor_the_place_nor_the_offer_to_undo(visit, site):
@@ -312,6 +314,7 @@ def test_a_late_page_of_history_takes_neither_the_focus_nor_the_place_nor_the_of
     gate = Gate(bob, "history")
     bob.goto(f"/?rooms={room}&at={room}.100")
     bob.box("Late").press_sequentially("half a ")
+    gate.until_held()
     gate.open()
     expect(text(bob, "Late", 100)).to_be_in_viewport()
     expect(bob.log("Late").locator(".message.found")).to_have_count(1)
@@ -321,6 +324,7 @@ def test_a_late_page_of_history_takes_neither_the_focus_nor_the_place_nor_the_of
     gate.shut()
     bob.say("Late", "to the wrong room")
     expect(bob.unsent("Late")).to_have_count(0)
+    gate.until_held()
     gate.open()
     undo = bob.pane("Late").get_by_role("button", name="Undo")
     expect(bob.texts("Late").last).to_have_text("to the wrong room")
@@ -463,6 +467,7 @@ def test_the_late_answer_to_an_edit_does_not_end_the_next_edit(visit, site):
     bob.box("Edits").press("Escape")
     bob.box("Edits").press("ArrowUp")
     bob.box("Edits").fill("another")
+    gate.until_held()
     gate.open()
     bob.page.evaluate("new Promise((done) => { setTimeout(done, 200); })")
     expect(bob.box("Edits")).to_have_value("another")
@@ -693,7 +698,7 @@ def step_and_leave_by_key(bob, site, gate, line):
     gate.shut()
     keyboard.press("Alt+PageUp")
     expect(line).to_be_visible()
-    wait_until(gate.holds_some, bob)
+    gate.until_held()
     keyboard.press("Escape")
     expect(line).to_be_hidden()
     gate.open()
