@@ -3,6 +3,7 @@
 import re
 from threading import Timer
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import until
@@ -11,7 +12,7 @@ from tests.browser.test_delivery import BARE, change, post
 from tests.browser.test_honest import pause
 from tests.browser.test_log import STORM
 from tests.browser.test_unread import choose_at_message, wait_until
-from tests.servers.quantities import IS_FULL
+from tests.servers.quantities import IS_FULL, TIMEOUT
 
 FILL = """
 from datetime import timedelta
@@ -205,6 +206,7 @@ BELOW = 250 if IS_FULL else 20
 AT_ONCE, ONE_BY_ONE = (0, 500) if IS_FULL else (330, 40)
 
 
+@pytest.mark.timeout(TIMEOUT)
 def test_messages_in_view_do_not_move_while_others_are_added_or_removed(visit, site):
     room = fill(site, "Still", 1200)
     alice = visit("alice", f"/?rooms={room}&at={room}.600")
