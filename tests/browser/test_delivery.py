@@ -463,6 +463,8 @@ def test_a_user_who_joins_before_the_first_page_arrives_is_shown_below_it(visit,
     )
     lines = alice.log("Early").locator("[data-part=messages] > :not(.day)")
     expect(lines).to_have_text(["charlie joined"])
+    while not held:
+        alice.page.wait_for_timeout(20)
     socket, text = held[0]
     socket.send(text)
     expect(lines).to_have_count(4)
