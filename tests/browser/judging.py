@@ -1,6 +1,6 @@
 """axe-core on the part of a page that a test has opened, where test_accessibility.py judges what stands around it."""
 
-from tests.browser.test_accessibility import CONTEXT, LOOKS, RULES, violations
+from tests.browser.test_accessibility import LOOKS, RULES, inside, violations
 from tests.servers.quantities import IS_FULL
 
 POPOVER, DIALOG = "[popover]:popover-open", "dialog:modal"
@@ -13,7 +13,7 @@ def violations_in_part(page, part, rules=RULES):
 
     axe fails where nothing matches the selector.
     """
-    return violations(page, rules, CONTEXT if IS_FULL else f"{part!r}")
+    return violations(page, rules, inside(part))
 
 
 def violations_of_part_in_looks(page, part, *looks):
