@@ -339,10 +339,13 @@ def site(request, tmp_path_factory, collected):
 
 
 listen = Page.on
+emulate_media = Page.emulate_media
 # What a test does to a page lasts as long as the page. These calls undo it, last first.
 undoing: WeakKeyDictionary[Page, list[Callable[[PageKind], object]]] = WeakKeyDictionary()
 # Pages with a change that cannot be undone.
 spoilt_pages: WeakSet[Page] = WeakSet()
+# Pages whose media are emulated, which one call undoes, however many there were.
+emulating_pages: WeakSet[Page] = WeakSet()
 
 
 def _note_changes():
@@ -373,16 +376,16 @@ def _note_changes():
     Page.route = noting(
         Page.route, lambda _, page, *__: undo_by(page, lambda kind: page.unroute_all(behavior="ignoreErrors"))
     )
-    Page.emulate_media = noting(
-        Page.emulate_media, lambda _, page: undo_by(page, functools.partial(_reset_media, page))
-    )
+    Page.emulate_media = noting(Page.emulate_media, lambda _, page: emulating_pages.add(page))
     BrowserContext.new_cdp_session = noting(BrowserContext.new_cdp_session, detach)
     for name in ("expose_function", "once", "route_web_socket"):
         setattr(Page, name, noting(getattr(Page, name), lambda _, page, *__: spoilt_pages.add(page)))
 
 
 def _reset_media(page, kind):
-    page.emulate_media(**MEDIA | {name: value for name, value in kind.options if name in MEDIA})
+    # Not the method that notes each call, because the page would be reset after each later test.
+    emulate_media(page, **MEDIA | {name: value for name, value in kind.options if name in MEDIA})
+    emulating_pages.discard(page)
 
 
 _note_changes()
@@ -431,6 +434,8 @@ def visit(browser, site):
     for page, kind in reused.items():
         for undo in reversed(undoing.pop(page, [])):
             undo(kind)
+        if page in emulating_pages:
+            _reset_media(page, kind)
     # Chromium at times never answers when a context is disposed of while a page of it is being loaded.
     for page in pages:
         page.goto(f"{site.url}/healthz" if page in reused else "about:blank")
