@@ -189,7 +189,8 @@ def test_the_audit_refuses_any_other_log(logged):
 @pytest.mark.timeout(60)
 def test_contenders_start_and_are_measured_in_one_table():
     names = ("the limit", "Multichat, SQLite")
-    part = uvloop.run(fanout.run(dataclasses.replace(TINY, contenders=names)))
+    # Long enough for a server that waits for the processor to announce who has joined, because that is no message.
+    part = uvloop.run(fanout.run(dataclasses.replace(TINY, contenders=names, settle_seconds=1.5)))
     assert part.failures == []
     assert {row[1] for row in part.table[1:]} == set(names)
     assert len(part.table) == 1 + len(TINY.members) * len(TINY.windows) * len(names)
