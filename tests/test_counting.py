@@ -227,6 +227,21 @@ async def test_a_log_of_another_epoch_is_counted_again_although_it_is_longer(mak
     assert world.get(1, 7).unread == 61, "news are added again"
 
 
+async def test_the_floor_of_a_replaced_log_is_not_that_of_the_log_before(make):
+    world = make()
+    world.database.heads[7] = 60
+    await world.settle()
+    for epoch, floor in (("a", 50), ("b", 1)):
+        world.counting.note_epochs({7: epoch})
+        world.counting.note_floors({7: floor})
+        await world.settle()
+    counted = len(world.database.counted)
+    # Messages of the new log expire, below the floor of the old one.
+    world.counting.note_floors({7: 40})
+    await world.settle()
+    assert len(world.database.counted) == counted + 1
+
+
 async def test_news_of_a_log_that_was_replaced_meanwhile_are_not_added(make):
     world = make()
     world.counting.note_epochs({7: "a"})

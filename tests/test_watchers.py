@@ -164,6 +164,29 @@ async def test_a_delete_and_an_edit_update_the_counts(updated_by, alice, bob, ro
         await watcher.until_unread(rooms.lobby, 1, 1)
 
 
+async def test_a_log_that_was_restored_is_counted_from_its_beginning_although_it_is_longer(bob, rooms):
+    room = rooms.lobby
+
+    def restore():
+        with transaction.atomic():
+            Event.objects.filter(room=room).delete()
+            Room.objects.filter(pk=room.pk).update(head_seq=0, epoch="another")
+            for number in range(5):
+                room.send_message(f"after the restore {number}", None)
+
+    for _ in range(3):
+        await post(room)
+    async with watching(bob) as watcher:
+        assert watcher.counts(room) == (0, 0)
+        # Counted by a sweep, which has seen the log as it was.
+        await post(room)
+        await watcher.until_unread(room, 1)
+        await database.write(restore)
+        await watcher.until_unread(room, 5)
+        await post(room)
+        await watcher.until_unread(room, 6)
+
+
 async def test_news_above_the_limit_are_counted_by_the_database(alice, bob, rooms, monkeypatch):
     monkeypatch.setattr("chat.live.counting.MAX_NEWS", 3)
     async with watching(bob) as watcher:

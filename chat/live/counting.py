@@ -107,6 +107,7 @@ class Counting:
                 # The first new count will bring the head.
                 self._moved.pop(room, None)
                 self._lower.discard(room)
+                self._floors.pop(room, None)
                 self._recount_readers(room)
 
     def note_heads(self, heads: dict[int, int]) -> None:
@@ -120,7 +121,7 @@ class Counting:
                 if head > known:
                     self._moved[room] = head
             elif room in self._lower:
-                # Lower twice in a row, so a backup was restored.
+                # Lower twice in a row, so a backup was restored by other means, which left the epoch as it was.
                 self._lower.discard(room)
                 self._heads[room] = head
                 self._recount_readers(room)
