@@ -42,7 +42,9 @@ FAULTS = """(width) => {
         const style = getComputedStyle(e);
         if (style.display === 'inline' || style.display === 'contents') continue;
         const box = e.getBoundingClientRect();
-        const beyondX = text.right > box.right + 1.5 || text.left < box.left - 1.5;
+        // A space at the end of a line that is broken there hangs out of the box.
+        const spare = style.whiteSpace === 'pre-wrap' ? parseFloat(style.fontSize) / 2 : 1.5;
+        const beyondX = text.right > box.right + spare || text.left < box.left - spare;
         const beyondY = text.bottom > box.bottom + 3 || text.top < box.top - 3;
         hasEllipsis ||= style.textOverflow === 'ellipsis' || style.webkitLineClamp !== 'none';
         if ((beyondX && scrolls(style.overflowX)) || (beyondY && scrolls(style.overflowY))) break;

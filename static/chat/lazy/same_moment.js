@@ -236,7 +236,8 @@ function boxesNear(log, top, bottom) {
     const texts = document.createTreeWalker(row, NodeFilter.SHOW_TEXT);
     while (texts.nextNode()) {
       const { currentNode } = texts;
-      if (currentNode.parentElement?.closest(".visually-hidden")) continue;
+      // Further messages of an author have the name and the time for screen readers alone.
+      if (currentNode.parentElement?.closest(".visually-hidden, .message.more .by")) continue;
       range.selectNodeContents(currentNode);
       boxes.push(...range.getClientRects());
     }
