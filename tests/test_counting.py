@@ -103,14 +103,19 @@ def make(monkeypatch):
     def make_world(users=(1,), rooms=(7,)):
         world = World(database=FakeDatabase(monkeypatch), notified=[], pending={}, failures=0)
         world.positions = SimpleNamespace(pending=lambda pair: world.pending.get(pair), pending_level=lambda pair: None)
+
+        def count_all():
+            for user in users:
+                world.counting.count_rooms(user, rooms)
+
         world.counting = Counting(
             FakeAudiences(users, rooms),
             world.positions,
             on_changed=lambda user, changed: world.notified.append((user, set(changed))),
+            on_replaced=count_all,
         )
         world.counting.read_moves_soon()
-        for user in users:
-            world.counting.count_rooms(user, rooms)
+        count_all()
         return world
 
     return make_world

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from chat.exceptions import ErrorCode
-from chat.models import Membership, PositionCounter, Visit
+from chat.models import Membership, PositionCounter, Room, Visit
 from chat.store import actions, layouts, memberships, unread
 from chat.store.actions import Draft
 from chat.store.layouts import Panes, UserLayout
@@ -98,6 +98,23 @@ def test_a_position_that_another_process_moved_further_is_kept(bob, rooms):
     move({pair: Move(login, 4)})
     memberships.store_moves(behind)
     assert stored_positions() == {(*pair, 4)}
+
+
+def test_a_position_belongs_to_the_log_of_its_epoch(bob, rooms):
+    login, pair = login_of(bob), RoomUser(rooms.lobby.pk, bob.pk)
+    post(rooms.lobby, 5)
+    before = Room.objects.get(pk=rooms.lobby.pk).epoch
+    checked = memberships.check_moves({pair: Move(login, 2, epoch=before)})
+    assert (len(checked.forward), checked.outdated) == (1, set())
+    Room.objects.filter(pk=rooms.lobby.pk).update(epoch="another")
+    # A backup that is restored between the check and the write.
+    memberships.store_moves(checked)
+    for is_set in (False, True):
+        outdated = memberships.check_moves({pair: Move(login, 2, is_set, epoch=before)})
+        assert (outdated.forward, outdated.exact, outdated.outdated) == ([], [], {pair})
+    assert stored_positions() == set()
+    assert move({pair: Move(login, 3, epoch="another")}) == {}
+    assert stored_positions() == {(*pair, 3)}
 
 
 def test_any_number_of_positions_is_written_with_few_queries(alice, bob, charlie, rooms):

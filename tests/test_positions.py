@@ -56,7 +56,9 @@ class FakeDatabase:
     def _check(self, moves):
         refused = {pair: self.refused[pair] for pair in moves if pair in self.refused}
         # The tests compare moves, so moves stand in for the rows to write.
-        return CheckedMoves({pair: move for pair, move in moves.items() if pair not in refused}, [], refused)
+        outdated = {pair for pair, move in moves.items() if move.epoch not in (None, "now")}
+        kept = {pair: move for pair, move in moves.items() if pair not in refused.keys() | outdated}
+        return CheckedMoves(kept, [], refused, outdated)
 
     def _store(self, checked):
         if error := self.failure(checked.forward):
@@ -77,10 +79,11 @@ async def fake(monkeypatch):
 @pytest.fixture
 async def world(fake):
     """The positions under test, with the pairs that they reported as written and as refused."""
-    world = SimpleNamespace(written=[], refused=[])
+    world = SimpleNamespace(written=[], refused=[], outdated=[])
     world.positions = Positions(
         on_written=world.written.extend,
         on_refused=lambda _, pair, error, command: world.refused.append((pair, error.code)),
+        on_outdated=world.outdated.append,
     )
     yield world
     await world.positions.stop()
@@ -102,6 +105,16 @@ async def test_moves_back_and_forward_are_merged_in_order(fake, world):
         world.positions.move(session_of(1), 7, seq, back=back)
     await world.positions.flush()
     assert fake.transactions == [{RoomUser(7, 1): Move(session_of(1).login, 5, is_set=True)}]
+
+
+async def test_a_move_in_a_new_log_is_not_merged_with_one_in_the_log_before(fake, world):
+    for user, seq, epoch in [(1, 9, "before"), (1, 3, "now"), (2, 9, "before"), (3, 9, None)]:
+        world.positions.move(session_of(user), 7, seq, back=False, epoch=epoch)
+    await world.positions.flush()
+    first, third = Move(session_of(1).login, 3, epoch="now"), Move(session_of(3).login, 9)
+    assert fake.transactions == [{RoomUser(7, 1): first, RoomUser(7, 3): third}]
+    assert (world.written, world.outdated) == ([RoomUser(7, 1), RoomUser(7, 3)], [RoomUser(7, 2)])
+    assert world.positions.pending(RoomUser(7, 2)) is None
 
 
 async def test_a_move_during_a_write_is_written_after_it(fake, world):
@@ -221,7 +234,9 @@ async def test_stop_gives_up_when_the_database_does_not_answer(fake, world, monk
     assert "could not be saved in time" in caplog.text
 
 
-moves = st.lists(st.builds(Move, st.just(LOGIN), st.integers(0, 9), st.booleans()), min_size=1, max_size=9)
+moves = st.lists(
+    st.builds(Move, st.just(LOGIN), st.integers(0, 9), st.booleans(), st.sampled_from([None, "a"])), min_size=1
+)
 
 
 @given(moves, st.lists(st.sampled_from(["begin", "done", "fail"]), max_size=9), st.integers(0, 9))

@@ -17,13 +17,14 @@ from chat import protocol
 from chat.live import audiences, database, hub
 from chat.live.positions import Positions
 from chat.live.watchers import Watchers
-from chat.models import Event, Membership, Room, RoomMember
+from chat.models import Event, Membership, PositionCounter, Room, RoomMember, Visit
 from chat.store import actions, concerns, layouts, levels, memberships, policies, presence, room_actions, unread
 from chat.store.actions import Draft
 from chat.store.layouts import Panes
 from chat.store.memberships import Move
 from chat.store.room_user import RoomUser
 from chat.store.unread import MOST, Moved, News, Unread
+from tests.fakes import until
 from tests.servers.quantities import seeds
 from tests.sockets import connected, login_of
 
@@ -164,16 +165,18 @@ async def test_a_delete_and_an_edit_update_the_counts(updated_by, alice, bob, ro
         await watcher.until_unread(rooms.lobby, 1, 1)
 
 
+@transaction.atomic
+def restore(room):
+    """Replace a room's log by one with five messages, which no user has read, as a restore beside the server does."""
+    Event.objects.filter(room=room).delete()
+    Membership.objects.filter(room=room).update(read_seq=None)
+    Room.objects.filter(pk=room.pk).update(head_seq=0, epoch="another")
+    for number in range(5):
+        room.send_message(f"after the restore {number}", None)
+
+
 async def test_a_log_that_was_restored_is_counted_from_its_beginning_although_it_is_longer(bob, rooms):
     room = rooms.lobby
-
-    def restore():
-        with transaction.atomic():
-            Event.objects.filter(room=room).delete()
-            Room.objects.filter(pk=room.pk).update(head_seq=0, epoch="another")
-            for number in range(5):
-                room.send_message(f"after the restore {number}", None)
-
     for _ in range(3):
         await post(room)
     async with watching(bob) as watcher:
@@ -181,10 +184,55 @@ async def test_a_log_that_was_restored_is_counted_from_its_beginning_although_it
         # Counted by a sweep, which has seen the log as it was.
         await post(room)
         await watcher.until_unread(room, 1)
-        await database.write(restore)
+        await database.write(restore, room)
         await watcher.until_unread(room, 5)
         await post(room)
         await watcher.until_unread(room, 6)
+
+
+@pytest.mark.parametrize("is_joined", [False, True])
+async def test_a_position_in_a_log_that_was_restored_meanwhile_is_not_written(bob, rooms, settings, is_joined):
+    settings.POSITIONS_SECONDS = 0.5
+    room = rooms.lobby
+    async with watching(bob) as watcher:
+        running = hub.running()
+        for _ in range(3):
+            await post(room)
+        await watcher.until_unread(room, 3)
+        if is_joined:
+            # The first to know the epoch is the feed.
+            await watcher.socket.send(command="join", room=room.pk)
+            await watcher.until(lambda: any("join" in frame for frame in watcher.frames))
+            running.watchers._counting._epochs.clear()
+        else:
+            await until(lambda: running.watchers.epoch(room.pk) is not None)
+        await watcher.socket.send(command="read", room=room.pk, seq=2)
+        await watcher.until_unread(room, 1)
+        await database.write(restore, room)
+        await watcher.until_unread(room, 5)
+        await running.positions.flush()
+        await post(room)
+        await watcher.until_unread(room, 6)
+        assert (await counted(bob))[room.pk]["unread"] == 6
+
+
+async def test_a_user_who_is_not_in_a_restored_backup_has_read_what_is_in_it(bob, rooms):
+    room = rooms.lobby
+
+    @transaction.atomic
+    def restore_as_from_before_the_first_visit():
+        Visit.objects.all().delete()
+        restore(room)
+        PositionCounter.objects.update_or_create(pk=1, defaults={"epoch": "another"})
+
+    await database.write(PositionCounter.objects.create)
+    async with watching(bob) as watcher:
+        await post(room)
+        await watcher.until_unread(room, 1)
+        await database.write(restore_as_from_before_the_first_visit)
+        await watcher.until(lambda: watcher.heads[room.pk]["head"] == 5 and watcher.counts(room) == (0, 0))
+        await post(room)
+        await watcher.until_unread(room, 1)
 
 
 async def test_news_above_the_limit_are_counted_by_the_database(alice, bob, rooms, monkeypatch):
@@ -662,7 +710,7 @@ class Crowd:
         monkeypatch.setattr(unread, "moved_since", lambda change: Moved("a", 0, {}, True, {}))
         monkeypatch.setattr(unread, "count", lambda pairs: {pair: Unread(0, 0, 0, 0) for pair in pairs})
         monkeypatch.setattr(unread, "news", self._news)
-        self.watchers = Watchers(Positions(on_written=lambda pairs: None, on_refused=lambda *refusal: None))
+        self.watchers = Watchers(Positions(on_written=Mock(), on_refused=Mock(), on_outdated=Mock()))
         for session in sessions:
             self.watchers.add(session)
 

@@ -27,12 +27,19 @@ class Counting:
     """The counts of all users who watch. Work waits here, and one task (of Watchers) does a bounded piece per turn."""
 
     def __init__(
-        self, audiences: Audiences, positions: Positions, *, on_changed: Callable[[int, Iterable[int]], None]
+        self,
+        audiences: Audiences,
+        positions: Positions,
+        *,
+        on_changed: Callable[[int, Iterable[int]], None],
+        on_replaced: Callable[[], None],
     ) -> None:
         self.counts = Counts()
         self._audiences = audiences
         self._positions = positions
         self._on_changed = on_changed
+        # A backup was restored, so all users who watch have to be counted again.
+        self._on_replaced = on_replaced
         # Up to which seq each room's events are in the counts of all its readers. A single count may be further.
         self._heads: dict[int, int] = {}
         # The heads of rooms that have moved since.
@@ -92,6 +99,10 @@ class Counting:
         """Return the head of a room as far as it is known here."""
         known = self.counts.get(user, room)
         return max(known.head, self._heads.get(room, 0), self._moved.get(room, 0)) if known else None
+
+    def epoch(self, room: int) -> str | None:
+        """Return the epoch of a room's log, if it is known here."""
+        return self._epochs.get(room)
 
     def note_epochs(self, epochs: dict[int, str]) -> None:
         """Take the epochs of some or all rooms. Where one has changed, a backup was restored: count again.
@@ -178,9 +189,7 @@ class Counting:
             raise
         before, self._change = self._change, (moved.epoch, moved.changes)
         if before is not None and (before[0] not in ("", moved.epoch) or before[1] > moved.changes):
-            # This is another database, restored from a backup.
-            for user in self._audiences.users():
-                self.count_rooms(user, self.counts.rooms(user))
+            self._on_replaced()
         self._are_moves_due = self._are_moves_due or not moved.is_all
         for pair, level in moved.levels.items():
             known = self.counts.get(pair.user, pair.room)

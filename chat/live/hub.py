@@ -43,7 +43,11 @@ class Hub:
         self._alerts = database.Gathering(alerts.recent)
         # Sockets that come back join their rooms here, so that the others have their turn between them.
         self.returning = Turnstile()
-        self.positions = Positions(on_written=self._on_positions_written, on_refused=self._on_position_refused)
+        self.positions = Positions(
+            on_written=self._on_positions_written,
+            on_refused=self._on_position_refused,
+            on_outdated=self._on_position_outdated,
+        )
         self.watchers = Watchers(self.positions)
         self.display_names = DisplayNames(on_renamed=self._on_renamed)
         self.around = AroundCount(self.watchers.users, self.watchers.sessions_of)
@@ -217,7 +221,8 @@ class Hub:
         heads = [self.watchers.head(session.user_id, room), feed.head if feed and feed.is_open else None]
         # Never beyond the head. If this process does not know it, it is read when the position is written.
         head = max((head for head in heads if head is not None), default=protocol.MAX_ID)
-        self.positions.move(session, room, min(seq, head), back=back)
+        epoch = feed.epoch if feed and feed.is_open else self.watchers.epoch(room)
+        self.positions.move(session, room, min(seq, head), back=back, epoch=epoch)
         self.watchers.position_moved(session.user_id, room)
 
     def set_level(self, session: Session, room: int, level: int) -> None:
@@ -241,7 +246,10 @@ class Hub:
 
     def _on_position_refused(self, session: Session, pair: RoomUser, refusal: ClientError, command: str) -> None:
         session.reply(session.refusal(refusal, command=command, room=pair.room))
-        self.watchers.position_refused(pair)
+        self._on_position_outdated(pair)
+
+    def _on_position_outdated(self, pair: RoomUser) -> None:
+        self.watchers.position_dropped(pair)
 
     def _on_access(self, concern: Concern) -> None:
         self.revocation.check_soon(concern)

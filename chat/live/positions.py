@@ -81,9 +81,10 @@ class Pending(Generic[K, V]):
 
 def newest_move(older: Move, newer: Move) -> Move:
     """Return one move with the effect of two, one after the other."""
-    if newer.is_set:
+    is_same_log = older.epoch == newer.epoch or None in (older.epoch, newer.epoch)
+    if newer.is_set or not is_same_log:
         return newer
-    return Move(newer.login, max(older.seq, newer.seq), is_set=older.is_set)
+    return Move(newer.login, max(older.seq, newer.seq), is_set=older.is_set, epoch=newer.epoch or older.epoch)
 
 
 class Layouts(NamedTuple):
@@ -114,9 +115,11 @@ class Positions:
         *,
         on_written: Callable[[Collection[RoomUser]], None],
         on_refused: Callable[[Session, RoomUser, ClientError, str], None],
+        on_outdated: Callable[[RoomUser], None],
     ) -> None:
         self._on_written = on_written
         self._on_refused = on_refused
+        self._on_outdated = on_outdated
         self._moves: Pending[RoomUser, Move] = Pending(newest_move)
         # The sessions to notify if a move is refused.
         self._senders: dict[RoomUser, Session] = {}
@@ -129,10 +132,13 @@ class Positions:
         self._task: asyncio.Task[None] | None = None
         _set_running(*_running, self)
 
-    def move(self, session: Session, room: int, seq: int, *, back: bool) -> None:
-        """Take a read position: forward, or with `back` in either direction."""
+    def move(self, session: Session, room: int, seq: int, *, back: bool, epoch: str | None = None) -> None:
+        """Take a read position in the log of an epoch, if it is known: forward, or with `back` in either direction.
+
+        It is dropped if a backup is restored before it is written.
+        """
         pair = RoomUser(room, session.user_id)
-        self._moves.put(pair, Move(session.login, seq, is_set=back))
+        self._moves.put(pair, Move(session.login, seq, is_set=back, epoch=epoch))
         self._senders[pair] = session
         self._work()
 
@@ -255,7 +261,9 @@ class Positions:
         await database.write_behind(memberships.store_moves, checked)
         # Before the callbacks, because from here on the database has the positions.
         self._moves.finish_write(moves)
-        self._on_written(moves.keys() - checked.refused.keys())
+        self._on_written(moves.keys() - checked.refused.keys() - checked.outdated)
+        for pair in checked.outdated:
+            self._on_outdated(pair)
         for pair in moves:
             sender = self._senders.pop(pair, None)
             if sender and pair in checked.refused:

@@ -38,7 +38,9 @@ class Watchers:
     def __init__(self, positions: Positions) -> None:
         self._positions = positions
         self._audiences = Audiences()
-        self._counting = Counting(self._audiences, positions, on_changed=self._send_heads)
+        self._counting = Counting(
+            self._audiences, positions, on_changed=self._send_heads, on_replaced=self._database_replaced
+        )
         # Users with a socket that has no answer to its `watch` yet.
         self._unanswered: dict[int, None] = {}
         # Users whose first visit was not read yet.
@@ -145,8 +147,8 @@ class Watchers:
         """Note which read positions and levels this process has written."""
         self._counting.positions_written(pairs)
 
-    def position_refused(self, pair: RoomUser) -> None:
-        """Count again, because a read position was refused: the count that was sent is wrong."""
+    def position_dropped(self, pair: RoomUser) -> None:
+        """Count again, because a read position was refused or outdated: the count that was sent is wrong."""
         self._counting.recount(pair)
         self._work()
 
@@ -167,6 +169,10 @@ class Watchers:
         """Return the head of a room as it was sent to a user who watches."""
         return self._counting.head(user, room)
 
+    def epoch(self, room: int) -> str | None:
+        """Return the epoch of a room's log, if a sweep has read it while users watched."""
+        return self._counting.epoch(room)
+
     def users(self) -> list[int]:
         """Return all users who watch."""
         return self._audiences.users()
@@ -179,6 +185,10 @@ class Watchers:
         """Send everything again, from memory, to one socket that has missed signals."""
         if session.standing is not None and self._audiences.has(session):
             self.add(session)
+
+    def _database_replaced(self) -> None:
+        # Users who first came after the backup was made have no first visit in it.
+        self._new_users |= dict.fromkeys(self._audiences.users())
 
     def _work(self) -> None:
         if self._audiences and self._task is None:

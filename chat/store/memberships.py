@@ -14,8 +14,12 @@ from chat.store import policies, unread, values
 from chat.store.policies import Login
 from chat.store.room_user import RoomUser
 
+# The room is asked again for its epoch, because a backup may have been restored since the rows were checked.
 _UPSERT = """
-INSERT INTO chat_membership (room_id, user_id, is_here, is_wide, read_seq, read_change) {rows}
+WITH moved(room_id, user_id, read_seq, epoch) AS ({rows})
+INSERT INTO chat_membership (room_id, user_id, is_here, is_wide, read_seq, read_change)
+SELECT moved.room_id, moved.user_id, FALSE, FALSE, moved.read_seq, {change}
+FROM moved JOIN chat_room room ON room.id = moved.room_id WHERE room.epoch = moved.epoch
 ON CONFLICT (room_id, user_id) DO UPDATE SET read_seq = excluded.read_seq, read_change = excluded.read_change
 """
 # Another process may have moved the position further meanwhile.
@@ -23,11 +27,15 @@ _FORWARD = " WHERE chat_membership.read_seq IS NULL OR chat_membership.read_seq 
 
 
 class Move(NamedTuple):
-    """A read position to be stored: only forward, or exactly as given if `is_set`."""
+    """A read position to be stored: only forward, or exactly as given if `is_set`.
+
+    It is a place in the log of an epoch; None is the epoch that the room has when the position is written.
+    """
 
     login: Login
     seq: int
     is_set: bool = False
+    epoch: str | None = None
 
 
 def store_first_visits(users: Iterable[int]) -> None:
@@ -44,14 +52,16 @@ class PositionRow(NamedTuple):
     room: int
     user: int
     seq: int
+    epoch: str
 
 
 class CheckedMoves(NamedTuple):
-    """The result of checking moves: the positions to write, and the refused moves."""
+    """The result of checking moves: the positions to write, the refused moves, and those of a log that was replaced."""
 
     forward: list[PositionRow]
     exact: list[PositionRow]
     refused: dict[RoomUser, ClientError]
+    outdated: set[RoomUser]
 
 
 def check_moves(moves: Mapping[RoomUser, Move]) -> CheckedMoves:
@@ -60,14 +70,17 @@ def check_moves(moves: Mapping[RoomUser, Move]) -> CheckedMoves:
     Moves are refused with USER_HAS_TO_LOGIN, ROOM_INVALID or ROOM_ACCESS_DENIED, and then change nothing.
     """
     answers = policies.load_enterable_rooms({(move.login, room) for (room, _), move in moves.items()})
-    checked = CheckedMoves([], [], {})
+    checked = CheckedMoves([], [], {}, set())
     for pair, move in moves.items():
         answer = answers[move.login, pair.room]
         if isinstance(answer, ClientError):
             checked.refused[pair] = answer
     for pair, now in unread.positions(moves.keys() - checked.refused.keys()).items():
+        if moves[pair].epoch not in (None, now.epoch):
+            checked.outdated.add(pair)
+            continue
         # New rows come last.
-        row = PositionRow(now.membership or MAX_ID, pair.room, pair.user, min(moves[pair].seq, now.head))
+        row = PositionRow(now.membership or MAX_ID, pair.room, pair.user, min(moves[pair].seq, now.head), now.epoch)
         if moves[pair].is_set:
             checked.exact.append(row)
         elif row.seq > now.read:
@@ -96,10 +109,10 @@ def next_change() -> int:
 def _write(sql: str, rows: Sequence[PositionRow], change: int) -> None:
     if not rows:
         return
-    written = [(row.room, row.user, False, False, row.seq, change) for row in sorted(rows)]
-    text, parameters = values.source(written, ["bigint", "bigint", "boolean", "boolean", "bigint", "bigint"])
+    written = [(row.room, row.user, row.seq, row.epoch) for row in sorted(rows)]
+    text, parameters = values.source(written, ["bigint", "bigint", "bigint", "text"])
     with connection.cursor() as cursor:
-        cursor.execute(sql.format(rows=text), parameters)
+        cursor.execute(sql.format(rows=text, change="%s"), [*parameters, change])
 
 
 def is_newcomer(user_id: int) -> bool:

@@ -27,7 +27,7 @@ MOVED_LIMIT = 1000
 # order.
 _POSITIONS = """
 WITH asked(room_id, user_id) AS ({rows})
-SELECT asked.room_id, asked.user_id, room.head_seq, COALESCE(membership.level, 0), membership.id, COALESCE(
+SELECT asked.room_id, asked.user_id, room.head_seq, room.epoch, COALESCE(membership.level, 0), membership.id, COALESCE(
     membership.read_seq,
     (SELECT event.seq FROM chat_event event
      WHERE event.room_id = asked.room_id AND event.kind = 0 AND event.at <= visit.at
@@ -101,6 +101,7 @@ class Position(NamedTuple):
     """The seq up to which a user has read a room, as stored or by their first visit, and the row that stores it."""
 
     head: int
+    epoch: str
     level: int
     membership: int | None
     read: int
@@ -167,7 +168,7 @@ def count(asked: Mapping[RoomUser, int | None]) -> dict[RoomUser, Unread]:
     unknown = [pair for pair, read in asked.items() if read is None]
     known = {(room, user, read) for (room, user), read in asked.items() if read is not None}
     counts: dict[RoomUser, Unread] = {}
-    for pair, (head, level, _, read) in positions(unknown).items():
+    for pair, (head, _, level, _, read) in positions(unknown).items():
         if read >= head:
             counts[pair] = Unread(head, read, 0, 0, level=level)
         else:
