@@ -31,6 +31,8 @@ MAX_HOST = 253
 TRANSLATED = [
     ipaddress.IPv6Network(network) for network in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
 ]
+# What is left of an answer that was cut may fail in any way.
+UNREADABLE = (OSError, http.client.HTTPException, ValueError)
 
 
 class OutgoingError(Exception):
@@ -85,13 +87,21 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     try:
         connection.request("POST", target, body=body, headers={**headers, "Connection": "close"})
         response = connection.getresponse()
-        return Answer(response.status, response.read(MAX_ANSWER), _seconds(response.getheader("Retry-After")))
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        # What is left of an answer that was cut may fail in any way.
+        return Answer(response.status, _beginning(response), _seconds(response.getheader("Retry-After")))
+    except UNREADABLE as error:
         raise OutgoingError(_sentence(TimeoutError() if connection.is_cut else error)) from error
     finally:
         deadline.cancel()
         connection.close()
+
+
+def _beginning(response: http.client.HTTPResponse) -> bytes:
+    """Return the beginning of a body, as far as it comes. The status is an answer without the rest."""
+    body = b""
+    with suppress(*UNREADABLE):
+        while piece := response.read1(MAX_ANSWER - len(body)):
+            body += piece
+    return body
 
 
 def _sentence(error: Exception) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import socket
 import ssl
+import struct
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -94,6 +95,24 @@ def test_an_answer_that_does_not_end_is_cut_in_time(path, service, settings):
     with contextlib.nullcontext() if path == "/slow_body" else pytest.raises(OutgoingError, match="in time"):
         assert outgoing.post(f"{service.url}{path}", b"", {}).status == 200
     assert time.monotonic() - start < 3
+
+
+def test_an_answer_whose_body_ends_by_a_reset_is_an_answer(settings):
+    settings.OUTGOING_LOOPBACK = True
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            accepted, _ = server.accept()
+            accepted.recv(1000)
+            accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nthe beginning")
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            accepted.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        answered = outgoing.post(f"http://127.0.0.1:{server.getsockname()[1]}/", b"", {})
+        thread.join()
+    assert (answered.status, answered.body) == (200, b"the beginning")
 
 
 def test_a_name_that_is_not_resolved_in_time_is_given_up(monkeypatch, settings):
