@@ -100,10 +100,6 @@ class Counting:
         known = self.counts.get(user, room)
         return max(known.head, self._heads.get(room, 0), self._moved.get(room, 0)) if known else None
 
-    def epoch(self, room: int) -> str | None:
-        """Return the epoch of a room's log, if it is known here."""
-        return self._epochs.get(room)
-
     def note_epochs(self, epochs: dict[int, str]) -> None:
         """Take the epochs of some or all rooms. Where one has changed, a backup was restored: count again.
 

@@ -221,7 +221,9 @@ class Hub:
         heads = [self.watchers.head(session.user_id, room), feed.head if feed and feed.is_open else None]
         # Never beyond the head. If this process does not know it, it is read when the position is written.
         head = max((head for head in heads if head is not None), default=protocol.MAX_ID)
-        epoch = feed.epoch if feed and feed.is_open else self.watchers.epoch(room)
+        # The log that the user sees, which may have been replaced meanwhile.
+        joined = session.subscriptions.get(room)
+        epoch = joined.feed.epoch if joined else self.watchers.epoch(session.user_id, room)
         self.positions.move(session, room, min(seq, head), back=back, epoch=epoch)
         self.watchers.position_moved(session.user_id, room)
 

@@ -59,7 +59,8 @@ class RoomNews:
 
     def _capped(self, user: int, known: Unread, unread: int, mentions: int) -> Unread:
         alerts = self._alerts_of(user, known) if self._of_alerts else known.alerts
-        return Unread(self.up_to, known.read, min(unread, MOST), min(mentions, MOST), alerts, known.level)
+        counts = (min(unread, MOST), min(mentions, MOST))
+        return Unread(self.up_to, known.read, *counts, alerts, known.level, known.epoch)
 
     def _alerts_of(self, user: int, known: Unread) -> tuple[int, ...]:
         unconfirmed = dict.fromkeys(known.alerts)
@@ -113,4 +114,4 @@ class Counts:
             return None
         # All known messages are read, and those that come up to `seq` too: the count is zero. The head stays, because
         # the events up to `seq` may still end alerts.
-        return self.put(user, room, Unread(known.head, seq, 0, 0, known.alerts, known.level))
+        return self.put(user, room, Unread(known.head, seq, 0, 0, known.alerts, known.level, known.epoch))

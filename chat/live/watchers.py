@@ -169,9 +169,10 @@ class Watchers:
         """Return the head of a room as it was sent to a user who watches."""
         return self._counting.head(user, room)
 
-    def epoch(self, room: int) -> str | None:
-        """Return the epoch of a room's log, if a sweep has read it while users watched."""
-        return self._counting.epoch(room)
+    def epoch(self, user: int, room: int) -> str | None:
+        """Return the epoch of the log in which a user's counts are."""
+        known = self._counting.counts.get(user, room)
+        return known.epoch if known else None
 
     def users(self) -> list[int]:
         """Return all users who watch."""

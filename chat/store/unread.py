@@ -1,5 +1,6 @@
 """Counts unread messages and mentions in the database, by pairs of user and room, up to MOST."""
 
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -41,7 +42,7 @@ WHERE room.id = asked.room_id
 # The ORDER BY makes PostgreSQL read the index instead of the table when it expects many rows.
 _COUNTS = f"""
 WITH asked(room_id, user_id, seq) AS ({{rows}})
-SELECT asked.room_id, asked.user_id, room.head_seq, COALESCE(membership.level, 0), asked.seq,
+SELECT asked.room_id, asked.user_id, room.head_seq, room.epoch, COALESCE(membership.level, 0), asked.seq,
     (SELECT COUNT(*) FROM (
         SELECT 1 FROM chat_event event
         WHERE event.room_id = asked.room_id AND event.seq > asked.seq AND event.kind = 0
@@ -95,6 +96,8 @@ class Unread(NamedTuple):
     alerts: tuple[int, ...] = ()
     # What the user wants to hear of the room (Membership.Level).
     level: int = 0
+    # The epoch of the log that was counted.
+    epoch: str = ""
 
 
 class Position(NamedTuple):
@@ -168,14 +171,16 @@ def count(asked: Mapping[RoomUser, int | None]) -> dict[RoomUser, Unread]:
     unknown = [pair for pair, read in asked.items() if read is None]
     known = {(room, user, read) for (room, user), read in asked.items() if read is not None}
     counts: dict[RoomUser, Unread] = {}
-    for pair, (head, _, level, _, read) in positions(unknown).items():
+    for pair, (head, epoch, level, _, read) in positions(unknown).items():
         if read >= head:
-            counts[pair] = Unread(head, read, 0, 0, level=level)
+            counts[pair] = Unread(head, read, 0, 0, level=level, epoch=sys.intern(epoch))
         else:
             known.add((*pair, read))
     # One statement reads head and counts, so they belong to the same moment, and all later events are news.
-    for room, user, head, level, read, unread, mentions, of_all in values.select(_COUNTS, known):
-        counts[RoomUser(room, user)] = Unread(head, read, unread, min(mentions + of_all, MOST), level=level)
+    for room, user, head, epoch, level, read, unread, mentions, of_all in values.select(_COUNTS, known):
+        of_user = min(mentions + of_all, MOST)
+        # Interned, because the counts of many users have the same epoch.
+        counts[RoomUser(room, user)] = Unread(head, read, unread, of_user, level=level, epoch=sys.intern(epoch))
     # Read after the heads, so none is missing. A later event is applied a second time, which changes nothing.
     for pair, seqs in alerts.unconfirmed(counts).items():
         counts[pair] = counts[pair]._replace(alerts=seqs)
