@@ -214,19 +214,25 @@ async def test_a_position_in_a_log_that_was_restored_meanwhile_is_not_written(bo
         assert (await counted(bob))[room.pk]["unread"] == 6
 
 
-async def test_a_position_in_a_log_that_was_restored_while_no_user_watched_is_written(bob, rooms):
+async def test_a_position_in_a_log_that_was_restored_while_no_user_watched_is_written(alice, bob, rooms, settings):
     room = rooms.lobby
-    async with watching(bob) as watcher:
-        await post(room)
-        await watcher.until_unread(room, 1)
-    await until(lambda: hub.running().watchers.is_idle)
-    await database.write(restore, room)
-    # Before a sweep has seen the new log.
-    async with watching(bob) as watcher:
-        await watcher.socket.send(command="read", room=room.pk, seq=2)
-        await watcher.until_unread(room, 3)
-        await hub.running().positions.flush()
-        assert (await counted(bob))[room.pk]["unread"] == 3
+    async with connected(alice):
+        running = hub.running()
+        async with watching(bob) as watcher:
+            await post(room)
+            await watcher.until_unread(room, 1)
+            # The last sweep of this test: no other one sees the new log.
+            settings.SWEEP_SECONDS = 30
+            running.sweep.run_soon()
+            await until(lambda: not running.sweep._wanted.is_set())
+            await running.sweep.run()
+        await until(lambda: running.watchers.is_idle)
+        await database.write(restore, room)
+        async with watching(bob) as watcher:
+            await watcher.socket.send(command="read", room=room.pk, seq=2)
+            await watcher.until_unread(room, 3)
+            await running.positions.flush()
+            assert (await counted(bob))[room.pk]["unread"] == 3
 
 
 async def test_a_user_who_is_not_in_a_restored_backup_has_read_what_is_in_it(bob, rooms):
