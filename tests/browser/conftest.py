@@ -316,8 +316,10 @@ def pytest_collection_modifyitems(items):
 def browser_type_launch_args(browser_type_launch_args):
     # The headless shell is the same engine without the desktop's parts, and takes two thirds of the processor's time.
     names = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"]
+    browser = next(filter(None, map(shutil.which, names)), "/usr/bin/chromium")
     return browser_type_launch_args | {
-        "executable_path": next(filter(None, map(shutil.which, names)), "/usr/bin/chromium"),
+        "executable_path": Path(__file__).with_name("chromium.sh"),
+        "env": os.environ | {"CHROMIUM": browser},
         "args": ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", *ONE_RENDERER],
     }
 

@@ -5,6 +5,7 @@ Only the way between the browser and its push service is replaced, because a tes
 
 import contextlib
 import json
+import os
 import re
 import sqlite3
 import time
@@ -105,7 +106,8 @@ def browser(browser_type, browser_type_launch_args):
     """Chromium with its desktop's parts, because its headless shell never shows a notification."""
     path = program("chromium", "chromium", "chromium-browser", "google-chrome")
     args = [*browser_type_launch_args["args"], "--headless=new"]
-    browser = browser_type.launch(**browser_type_launch_args | {"executable_path": path, "args": args})
+    env = os.environ | {"CHROMIUM": path}
+    browser = browser_type.launch(**browser_type_launch_args | {"env": env, "args": args})
     yield browser
     browser.close()
 

@@ -55,7 +55,8 @@ async def test_sockets_that_were_cut_at_once_are_current_soon(start_server, data
     assert [page.name for page in pages if page.gaps or page.errors] == []
     assert took < 20
     assert max(handshakes) < 2
-    assert len(queries) <= 2 * len(pages)
+    # Beside those of a server that is idle, which take longer to come back on a busy machine.
+    assert len(queries) <= 2 * len(pages) + (int(2 * took) + 1) * QUERIES
 
 
 def open_herd(open_page, server, number, cookie):
