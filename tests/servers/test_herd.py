@@ -10,7 +10,7 @@ from itertools import cycle
 import pytest
 
 from tests.servers.figures import in_ms, report
-from tests.servers.quantities import TIMEOUT, Q
+from tests.servers.quantities import IS_FULL, TIMEOUT, Q
 from tests.servers.services import CAST
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
@@ -55,8 +55,10 @@ async def test_sockets_that_were_cut_at_once_are_current_soon(start_server, data
     assert [page.name for page in pages if page.gaps or page.errors] == []
     assert took < 20
     assert max(handshakes) < 2
-    # Beside those of a server that is idle, which take longer to come back on a busy machine.
-    assert len(queries) <= 2 * len(pages) + (int(2 * took) + 1) * QUERIES
+    # Sockets that come at the same time share queries, and these are few. Beside their queries are those of an idle
+    # server.
+    each = 2 if IS_FULL else 3
+    assert len(queries) <= each * len(pages) + (int(2 * took) + 1) * QUERIES
 
 
 def open_herd(open_page, server, number, cookie):
