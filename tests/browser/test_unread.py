@@ -87,8 +87,10 @@ commit([Draft(room=room.pk, author=alice.pk, kind=Kind.DELETED, body="", target_
 
 AGE = """
 from datetime import timedelta
-from chat.models import Event
+from chat.models import Event, Visit
 from django.utils import timezone
+# Messages from before the first visit would count as read, and so would all before them.
+Visit.objects.update(at=timezone.now() - timedelta(days=4))
 Event.objects.filter(body="old").update(at=timezone.now() - timedelta(days=3))
 """
 
