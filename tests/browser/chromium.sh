@@ -3,5 +3,5 @@
 #
 # Playwright gives each browser a session of its own. Linux shares the processors among sessions first, whatever the
 # niceness of their processes, so a few browsers took most of the time from the servers whose delays are measured.
-{ echo 5 > /proc/self/autogroup; } 2>/dev/null
+{ echo 2 > /proc/self/autogroup; } 2>/dev/null
 exec "$CHROMIUM" "$@"
