@@ -85,7 +85,8 @@ def test_names_and_looks_follow_live_and_people_are_found_and_deactivated(visit,
         expect(question.get_by_role("button", name="Cancel")).to_be_focused()
         question.get_by_role("button", name="Deactivate").click()
         expect(wanda.page.get_by_role("status").first).to_contain_text("Signed out")
-        expect(alice.page.get_by_role("button", name="1 around")).to_be_visible()
+        # After a count that took long because the machine is busy, the next one is late.
+        expect(alice.page.get_by_role("button", name="1 around")).to_be_visible(timeout=20_000)
         expect(alice.page.get_by_role("link", name="Admin", exact=True)).to_be_visible()
         expect(bob.page.get_by_role("link", name="Admin", exact=True)).to_have_count(0)
     finally:

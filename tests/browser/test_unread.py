@@ -55,7 +55,8 @@ def look_back(visitor):
 
 
 def wait_until(is_so, visitor):
-    for _ in range(50):
+    """Wait as long as Playwright's `expect` does."""
+    for _ in range(100):
         if is_so():
             return
         visitor.page.evaluate("new Promise((done) => { setTimeout(done, 50); })")
