@@ -221,6 +221,7 @@ class Read(Command, frozen=True, kw_only=True):
     room: RoomId
     seq: Seq
     back: bool = False
+    epoch: Epoch | None = None
 
 
 class ReadOlder(Command, frozen=True, kw_only=True, tag="read_older"):

@@ -299,6 +299,8 @@ async def test_a_read_during_the_count_of_its_pair_wins(make):
         (Move(Login("", 1, ""), 1), Unread(5, 2, 3, 0)),
         (Move(Login("", 1, ""), 1, is_set=True), Unread(5, 1, 4, 0)),
         (Move(Login("", 1, ""), 5), Unread(5, 5, 0, 0)),
+        # In the log before a restore.
+        (Move(Login("", 1, ""), 5, epoch="before"), Unread(5, 2, 3, 0)),
     ],
 )
 async def test_a_pending_position_is_included_in_the_count(make, move, expected):
@@ -307,6 +309,20 @@ async def test_a_pending_position_is_included_in_the_count(make, move, expected)
     world.pending[RoomUser(7, 1)] = move
     await world.settle()
     assert world.get(1, 7) == expected
+
+
+async def test_a_pair_that_waits_to_be_counted_for_the_first_time_is_counted_from_the_stored_position(make):
+    world = make()
+    world.database.heads[7], world.database.read[RoomUser(7, 1)] = 5, 2
+    world.pending[RoomUser(7, 1)] = Move(Login("", 1, ""), 4)
+    await world.counting.read_moves()
+    await world.counting.count_pairs()
+    assert world.get(1, 7) is None, "it waits to be counted from the pending position"
+    # The position is dropped before that.
+    world.pending.clear()
+    world.counting.recount(RoomUser(7, 1))
+    await world.settle()
+    assert world.get(1, 7) == Unread(5, 2, 3, 0)
 
 
 async def test_a_position_moved_by_another_process_updates_the_count(make):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 BASE = Path(__file__).resolve().parent.parent
-SCRIPTS = [*sorted((BASE / "script").iterdir()), BASE / ".ci/run"]
+SCRIPTS = [*sorted((BASE / "script").iterdir()), BASE / ".ci/run", *sorted((BASE / "tests").rglob("*.sh"))]
 REQUIREMENT = re.compile(r"^([a-z0-9-]+)(\[[a-z,]+\])?(.*)$")
 
 

@@ -235,6 +235,22 @@ async def test_a_position_in_a_log_that_was_restored_while_no_user_watched_is_wr
             assert (await counted(bob))[room.pk]["unread"] == 3
 
 
+async def test_a_position_in_a_log_that_the_client_names_is_dropped_if_it_is_another_one(bob, rooms):
+    room = rooms.lobby
+    async with watching(bob) as watcher:
+        for _ in range(3):
+            await post(room)
+        await watcher.until_unread(room, 3)
+        await watcher.socket.send(command="read", room=room.pk, seq=3, epoch="before")
+        await watcher.socket.send(command="read", room=rooms.random.pk, seq=0)
+        await hub.running().positions.flush()
+        await post(room)
+        await watcher.until_unread(room, 4)
+        epoch = await database.read(lambda: Room.objects.get(pk=room.pk).epoch)
+        await watcher.socket.send(command="read", room=room.pk, seq=3, epoch=epoch)
+        await watcher.until_unread(room, 1)
+
+
 async def test_a_user_who_is_not_in_a_restored_backup_has_read_what_is_in_it(bob, rooms):
     room = rooms.lobby
 

@@ -32,6 +32,9 @@ UPDATE {schema}.chat_membership SET is_here = false WHERE is_here;
 DO $$ BEGIN
 IF to_regclass('{schema}.chat_accesschange') IS NOT NULL THEN
 INSERT INTO {schema}.chat_accesschange (id) VALUES ('{change}');
+END IF;
+IF to_regclass('{schema}.chat_positioncounter') IS NOT NULL THEN
+UPDATE {schema}.chat_positioncounter SET epoch = left(md5('{salt}'), 8);
 END IF; END $$;
 """
 

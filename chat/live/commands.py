@@ -415,7 +415,7 @@ async def users(session: Session, command: Users) -> None:
 
 def read(session: Session, command: Read) -> None:
     """Move the user's read position. Their sockets that watch are notified; it is written soon, behind messages."""
-    session.hub.move_position(session, command.room, command.seq, back=command.back)
+    session.hub.move_position(session, command.room, command.seq, back=command.back, epoch=command.epoch)
 
 
 async def read_older(session: Session, command: ReadOlder) -> None:

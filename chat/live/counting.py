@@ -77,7 +77,7 @@ class Counting:
 
     def recount(self, pair: RoomUser) -> None:
         """Count a room for a user again soon, from the position that the database has."""
-        if self.counts.get(pair.user, pair.room) is not None:
+        if self.counts.get(pair.user, pair.room) is not None or pair in self._pairs:
             self._pairs[pair] = None
 
     def forget(self, user: int, rooms: Collection[int] | None = None) -> None:
@@ -244,7 +244,8 @@ class Counting:
         if (level := self._positions.pending_level(pair)) is not None:
             counts = counts._replace(level=level)
         move = self._positions.pending(pair)
-        if move is None or is_from_move:
+        # A position in the log before a restore says nothing of this one.
+        if move is None or is_from_move or move.epoch not in (None, counts.epoch):
             return self.counts.put(user, room, counts)
         # The database does not have the user's newest position yet.
         seq = move.seq if move.is_set else max(move.seq, counts.read)

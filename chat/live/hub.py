@@ -215,15 +215,18 @@ class Hub:
         self.appearances.resend(session)
         self.pane_sets.resend(session)
 
-    def move_position(self, session: Session, room: int, seq: int, *, back: bool) -> None:
-        """Move a user's read position: their sockets here are notified at once, and it is written soon."""
+    def move_position(self, session: Session, room: int, seq: int, *, back: bool, epoch: str | None = None) -> None:
+        """Move a user's read position: their sockets here are notified at once, and it is written soon.
+
+        It is one in the log of `epoch`, if the client has said so, otherwise in the log that its user was shown last.
+        """
         feed = self.feeds.get(room)
         heads = [self.watchers.head(session.user_id, room), feed.head if feed and feed.is_open else None]
         # Never beyond the head. If this process does not know it, it is read when the position is written.
         head = max((head for head in heads if head is not None), default=protocol.MAX_ID)
-        # The log that the user sees, which may have been replaced meanwhile.
-        joined = session.subscriptions.get(room)
-        epoch = joined.feed.epoch if joined else self.watchers.epoch(session.user_id, room)
+        if epoch is None:
+            joined = session.subscriptions.get(room)
+            epoch = joined.feed.epoch if joined else self.watchers.epoch(session.user_id, room)
         self.positions.move(session, room, min(seq, head), back=back, epoch=epoch)
         self.watchers.position_moved(session.user_id, room)
 

@@ -81,10 +81,10 @@ class Pending(Generic[K, V]):
 
 def newest_move(older: Move, newer: Move) -> Move:
     """Return one move with the effect of two, one after the other."""
-    is_same_log = older.epoch == newer.epoch or None in (older.epoch, newer.epoch)
-    if newer.is_set or not is_same_log:
+    # A later one in another log, or perhaps in another one, has to do without the place in the log before.
+    if newer.is_set or older.epoch != newer.epoch:
         return newer
-    return Move(newer.login, max(older.seq, newer.seq), is_set=older.is_set, epoch=newer.epoch or older.epoch)
+    return Move(newer.login, max(older.seq, newer.seq), is_set=older.is_set, epoch=newer.epoch)
 
 
 class Layouts(NamedTuple):

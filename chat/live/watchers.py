@@ -134,9 +134,14 @@ class Watchers:
     def position_moved(self, user: int, room: int) -> None:
         """Update a count, because a socket of this process has moved the user's read position."""
         move, known = self._positions.pending(RoomUser(room, user)), self._counting.counts.get(user, room)
-        if move is not None and known is not None and (move.is_set or move.seq > known.read):
+        if move is None or known is None:
+            return
+        if move.epoch not in (None, known.epoch):
+            # One of the two is of the log before a restore.
+            self._counting.recount(RoomUser(room, user))
+        elif move.is_set or move.seq > known.read:
             self._counting.move_position(user, room, move.seq)
-            self._work()
+        self._work()
 
     def level_changed(self, user: int, room: int) -> None:
         """Show a level that a socket of this process has set, at once in all sockets of its user."""

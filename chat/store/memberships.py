@@ -16,10 +16,11 @@ from chat.store.room_user import RoomUser
 
 # The room is asked again for its epoch, because a backup may have been restored since the rows were checked.
 _UPSERT = """
-WITH moved(room_id, user_id, read_seq, epoch) AS ({rows})
+WITH moved(membership, room_id, user_id, read_seq, epoch) AS ({rows})
 INSERT INTO chat_membership (room_id, user_id, is_here, is_wide, read_seq, read_change)
 SELECT moved.room_id, moved.user_id, FALSE, FALSE, moved.read_seq, {change}
 FROM moved JOIN chat_room room ON room.id = moved.room_id WHERE room.epoch = moved.epoch
+ORDER BY moved.membership, moved.room_id, moved.user_id
 ON CONFLICT (room_id, user_id) DO UPDATE SET read_seq = excluded.read_seq, read_change = excluded.read_change
 """
 # Another process may have moved the position further meanwhile.
@@ -109,8 +110,7 @@ def next_change() -> int:
 def _write(sql: str, rows: Sequence[PositionRow], change: int) -> None:
     if not rows:
         return
-    written = [(row.room, row.user, row.seq, row.epoch) for row in sorted(rows)]
-    text, parameters = values.source(written, ["bigint", "bigint", "bigint", "text"])
+    text, parameters = values.source(sorted(rows), ["bigint", "bigint", "bigint", "bigint", "text"])
     with connection.cursor() as cursor:
         cursor.execute(sql.format(rows=text, change="%s"), [*parameters, change])
 

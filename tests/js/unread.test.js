@@ -116,6 +116,29 @@ test("a read position from while the connection was down is sent after the recon
   assert.deepEqual(commands(), [{ command: "watch" }, { command: "read", room: "1", seq: 20 }]);
 });
 
+test("a read position names the log in which it was read, and is none in another one", () => {
+  let epoch = "before";
+  unread.epochOf = () => epoch;
+  line.isOpen = false;
+  unread.markSeen("1", 18);
+  mock.timers.tick(500);
+  line.isOpen = true;
+  unread.connected();
+  const read = { command: "read", room: "1", seq: 18, epoch: "before" };
+  assert.deepEqual(commands(), [{ command: "watch" }, read]);
+  // The room is open, and its log was replaced by a shorter one: what the server says holds.
+  epoch = "after";
+  unread.applyHeads({ 1: head(12, 3) });
+  assert.equal(unread.readOf("1"), 3);
+  unread.markSeen("1", 12);
+  mock.timers.tick(500);
+  unread.markUnread("1", 5);
+  assert.deepEqual(commands(), [
+    { command: "read", room: "1", seq: 12, epoch: "after" },
+    { command: "read", back: true, room: "1", seq: 4, epoch: "after" },
+  ]);
+});
+
 test("a lost read position is sent again after the next reconnect", () => {
   unread.markSeen("1", 20);
   mock.timers.tick(500);

@@ -110,6 +110,7 @@ def test_on_postgresql_a_restore_keeps_foreign_tables_and_refuses_to_overwrite_u
     name, server = database_url.split("/")[3].split("?")[0], stopped_server
     postgres.execute(name, "CREATE TABLE others (id int)")
     postgres.execute(name, "INSERT INTO others VALUES (7)")
+    postgres.execute(name, "INSERT INTO chat_positioncounter (id, changes, epoch) VALUES (1, 5, 'before')")
     file = tmp_path / "backup"
     manage(server, "backup", file)
     assert "already exists" in manage(server, "backup", file, fails=True)
@@ -124,6 +125,7 @@ def test_on_postgresql_a_restore_keeps_foreign_tables_and_refuses_to_overwrite_u
     assert postgres.execute(name, "SELECT * FROM others") == [(7,)]
     assert postgres.execute(name, "SELECT count(*), count(DISTINCT epoch) FROM chat_room") == [(6, 6)]
     assert not {epoch for (epoch,) in postgres.execute(name, "SELECT epoch FROM chat_room")} & {e for (e,) in epochs}
+    assert postgres.execute(name, "SELECT count(*) FROM chat_positioncounter WHERE epoch <> 'before'") == [(1,)]
     # Sequences continue after the restored rows.
     postgres.execute(
         name,

@@ -91,7 +91,7 @@
  *   | {command: "quote", room: string, seqs: number[]}
  *   | {command: "copies", across: string}
  *   | {command: "mentions", before?: number, limit?: number}
- *   | {command: "read", room: string, seq: number, back?: true}
+ *   | {command: "read", room: string, seq: number, back?: true, epoch?: string}
  *   | {command: "read_older", before: string}
  *   | {command: "notify", room: string, seq: number, after: number}
  *   | {command: "level", room: string, level: "all" | "mentions" | "quiet"}

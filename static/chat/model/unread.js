@@ -6,7 +6,7 @@
 
 /** What the user wants to hear of a room. @typedef {NonNullable<Head["level"]>} Level */
 /** The user marked messages as unread, here or on another device, so seeing them does not mark them as read. `isSure`: the server has confirmed it. @typedef {{isHere: boolean, isSure: boolean}} Hold */
-/** `unconfirmed`: the read position of this page that the server has not confirmed. @typedef {Head & {unconfirmed: number | null, hold: Hold | null}} State */
+/** `unconfirmed`: the read position of this page that the server has not confirmed. `epoch`: of the log in which it is. @typedef {Head & {unconfirmed: number | null, epoch?: string | undefined, hold: Hold | null}} State */
 
 const SEND_AFTER_MS = 400;
 const MOST_SENT_AT_ONCE = 16;
@@ -33,6 +33,9 @@ export class Unread {
   /** Called when a read position was moved elsewhere, or is known for the first time. @type {(room: string, read: number) => void} */
   onmoved = () => {};
 
+  /** The epoch of the log that is shown of a room. @type {(room: string) => string | undefined} */
+  epochOf = () => undefined;
+
   /** @param {Send} send */
   constructor(send) {
     this.#send = send;
@@ -58,12 +61,16 @@ export class Unread {
   #applyHead(room, head) {
     const old = this.#rooms.get(room);
     const unconfirmed = old?.unconfirmed ?? null;
+    const epoch = this.epochOf(room);
+    const isOtherLog = old?.epoch !== undefined && epoch !== undefined && old.epoch !== epoch;
     // The server counted before this page's read position arrived.
-    const isLate = old !== undefined && unconfirmed !== null && head.read < unconfirmed;
+    const isLate =
+      old !== undefined && unconfirmed !== null && head.read < unconfirmed && !isOtherLog;
     const read = isLate ? old.read : head.read;
-    const hold = isLate ? old.hold : holdAfter(old, head.read);
+    const hold = isLate ? old.hold : holdAfter(isOtherLog ? undefined : old, head.read);
     const level = this.#unsentLevels.get(room) ?? head.level ?? "all";
-    this.#rooms.set(room, { ...head, level, read, unconfirmed: isLate ? unconfirmed : null, hold });
+    const own = isLate ? { unconfirmed, epoch: old.epoch } : { unconfirmed: null };
+    this.#rooms.set(room, { ...head, level, read, hold, ...own });
     if (old?.read !== read) this.onmoved(room, read);
   }
 
@@ -146,6 +153,7 @@ export class Unread {
     const state = this.#rooms.get(room);
     if (state === undefined || state.hold || seq <= state.read) return;
     state.read = state.unconfirmed = seq;
+    state.epoch = this.epochOf(room);
     this.#unsent.add(room);
     this.#timer ??= setTimeout(() => this.#sendPositions(), SEND_AFTER_MS);
     this.onchange([room]);
@@ -170,7 +178,9 @@ export class Unread {
    */
   markUnread(room, seq) {
     const state = this.#rooms.get(room);
-    if (!state || !this.#send({ command: "read", room, seq: seq - 1, back: true })) return;
+    const epoch = this.epochOf(room);
+    const position = { room, seq: seq - 1, ...(epoch && { epoch }) };
+    if (!state || !this.#send({ command: "read", back: true, ...position })) return;
     this.#unsent.delete(room);
     state.unconfirmed = null;
     state.hold = { isHere: true, isSure: false };
@@ -210,8 +220,8 @@ export class Unread {
     // In portions, because a user may mark a thousand rooms as read at once.
     let isSent = true;
     for (const room of [...this.#unsent].slice(0, MOST_SENT_AT_ONCE)) {
-      const seq = this.#rooms.get(room)?.unconfirmed;
-      isSent = !seq || this.#send({ command: "read", room, seq });
+      const { unconfirmed: seq, epoch } = this.#rooms.get(room) ?? {};
+      isSent = !seq || this.#send({ command: "read", room, seq, ...(epoch && { epoch }) });
       if (isSent) this.#unsent.delete(room);
       else break; // the connection is down, and `connected` sends the rest
     }

@@ -93,6 +93,8 @@ export class Page {
     if (Object.keys(config.shapes).length) panes.loadArrangement();
     this.workspace = createWorkspace(this);
     const { workspace } = this;
+    // Only an open room's epoch follows its log.
+    userData.unread.epochOf = (room) => (panes.get(room) ? workspace.epochOf(room) : undefined);
     this.unsent = new Unsent(userData, { panes, list, notices, workspace });
     this.#readTracker = new ReadTracker(userData.unread, {
       ...{ panes, list },
