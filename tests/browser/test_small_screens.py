@@ -52,6 +52,36 @@ def test_a_small_screen_shows_messages_and_the_composer(visit, site, sizes):
     assert [place.evaluate(size) for place in places] == [2 * size for size in before]
 
 
+# Makes the log lower, higher for one frame, and lower again before the browser reports that it has moved the log
+# meanwhile. Returns how many pixels are below the view then.
+SHRINK_GROW_SHRINK = """async () => {
+  const log = document.querySelector('[role=log]');
+  const frame = () => new Promise((done) => { requestAnimationFrame(done); });
+  const task = () => new Promise((done) => { setTimeout(done); });
+  const line = document.createElement('div');
+  line.style.height = '60px';
+  const pane = log.closest('room-pane');
+  pane.append(line);
+  for (let i = 0; i < 4; i++) await frame();
+  line.remove();
+  await frame();
+  await task();
+  pane.append(line);
+  for (let i = 0; i < 6; i++) await frame();
+  const below = log.scrollHeight - log.scrollTop - log.clientHeight;
+  line.remove();
+  return below;
+}"""
+
+
+def test_a_log_whose_height_changes_twice_at_once_stays_at_its_end(visit, site):
+    post(site, ("Lobby", 1, 60))
+    bob = visit("bob", "/chat/Lobby/")
+    expect(bob.texts("Lobby").last).to_be_in_viewport()
+    for _ in range(5):
+        assert bob.page.evaluate(SHRINK_GROW_SHRINK) <= 2
+
+
 # Returns how far each end of the row of tabs is faded, and the tabs that have a part in it.
 FADED = """(nav) => {
   const { left, right } = nav.getBoundingClientRect();

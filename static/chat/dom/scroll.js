@@ -160,9 +160,10 @@ export class Scroll {
     if (this.#width === 0) return;
     if (isMoved && this.#anchor?.element.isConnected)
       this.#box.scrollTop += this.#offsetOf(this.#anchor.element) - this.#anchor.offset;
-    // Messages that got higher move a following box up, and the scroll event for that comes later. By then the
-    // log may have grown beyond its old height, so that the event would look like a move by the reader.
-    if (isMoved) this.#recordPosition();
+    // Messages that got higher, or a box that grew, move a following box up, and the scroll event for that comes later.
+    // By then the log may have grown beyond its old height, or the box may have shrunk again, so that the event would
+    // look like a move by the reader.
+    if (isMoved || this.isAtBottom) this.#recordPosition();
     this.followBottom();
     if (isMoved) this.#onscroll();
   }
