@@ -8,6 +8,7 @@ import tempfile
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
+import hypothesis
 import pytest
 
 from tests import migrated
@@ -37,6 +38,10 @@ if url := os.environ.get("TEST_DATABASE_URL"):
 # Everything else that it checks stays on. With STACKS=1 a failure shows where its futures were made.
 if "STACKS" not in os.environ:
     traceback.walk_stack = lambda f: iter(())
+
+# How long an example takes says nothing on a machine that others use.
+hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("shared")
 
 PASSWORD = "four words, hard to guess"
 
