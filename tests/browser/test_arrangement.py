@@ -190,7 +190,11 @@ def test_edges_drag_and_a_double_click_evens_out(visit):
         if abs(width_of(bob, "Lobby") - lobby) <= 2:
             break
         bob.page.wait_for_timeout(50)
-    assert width_of(bob, "Lobby") == pytest.approx(lobby, abs=2), (shapes(bob), even)
+    # A fault to find: at times Lobby is 303 pixels wide, although its width is stored.
+    widths = bob.page.evaluate(
+        "[...document.querySelectorAll('room-pane')].map((e) => [e.ariaLabel, e.style.cssText, e.offsetWidth])"
+    )
+    assert width_of(bob, "Lobby") == pytest.approx(lobby, abs=2), (bob.page.url, shapes(bob), widths)
     edge(bob, "Lobby", "Random").dblclick()
     assert width_of(bob, "Lobby") == pytest.approx(even, abs=1)
     assert width_of(bob, "Random") == pytest.approx(even, abs=1)
